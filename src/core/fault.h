@@ -1,0 +1,28 @@
+/*
+ * A fault: why a call failed, for people. The caller owns the struct; the callee fills it only when it
+ * returns a negative code.
+ */
+#ifndef TK_CORE_FAULT_H
+#define TK_CORE_FAULT_H
+
+#include <stddef.h>
+
+enum tk_code {
+    TK_ENOMEM = -1, /* no memory */
+    TK_EINVAL = -2, /* a wrong argument or a wrong state */
+    TK_ESYS = -3,   /* the operating system refused */
+};
+
+struct tk_fault {
+    int code;
+    char text[160];
+};
+
+/* Writes the text and returns `code`, so that a failing path is one line. */
+int tk_fault_set(struct tk_fault *fault, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The fault of being out of memory. */
+int tk_fault_memory(struct tk_fault *fault);
+
+#endif

@@ -1,0 +1,15 @@
+/* What the files of the core tell each other and nobody else. */
+#ifndef TK_CORE_INSIDE_H
+#define TK_CORE_INSIDE_H
+
+#include "core/sched.h"
+
+void tk_firing_free(struct tk_sched *sched, struct tk_firing *firing);
+struct tk_firing *tk_ring_take(struct tk_firing **last);
+void tk_wait_hold(struct tk_wait *wait, struct tk_task *task);
+void tk_wait_release(struct tk_wait *wait, struct tk_sched *sched);
+
+/* Out of the run queue, the chain or the batch. */
+void tk_task_leave_queues(struct tk_sched *sched, struct tk_task *task);
+
+#endif

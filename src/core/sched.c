@@ -1,0 +1,219 @@
+/*
+ * The scheduler's two ways to a task: the run queue and the chain of hand-overs. See sched.h.
+ *
+ * What must hold: a task is in at most one place - the run queue, a chain, the batch, or none; the head of a chain that
+ * is in the run queue carries the rest of the chain behind it, so that giving way in mid-chain loses nobody's turn.
+ */
+#include "core/sched.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/inside.h"
+
+/* Events that a task may take in one go before the others get their turn. */
+#define CREDIT 256
+
+int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_hooks *hooks,
+                  void *context)
+{
+    memset(sched, 0, sizeof *sched);
+    tk_list_init(&sched->idle);
+    tk_wheel_init(&sched->wheel, now);
+    sched->hooks = hooks;
+    sched->context = context;
+    return tk_runq_init(&sched->ready);
+}
+
+void tk_sched_finish(struct tk_sched *sched)
+{
+    while (sched->spare != NULL) {
+        struct tk_firing *firing = sched->spare;
+
+        sched->spare = firing->next;
+        free(firing);
+    }
+    tk_runq_finish(&sched->ready);
+    tk_atoms_finish(&sched->atoms);
+}
+
+/* Out of the chain it stands in, wherever that is. The rest closes up. */
+static void unchain(struct tk_sched *sched, struct tk_task *task)
+{
+    struct tk_frame *frame = sched->frame;
+
+    if (task->behind != NULL) {
+        task->behind->ahead = task->ahead;
+    }
+    if (task->ahead != NULL) {
+        task->ahead->behind = task->behind;
+    } else if (sched->chain == task) {
+        sched->chain = task->behind;
+    } else if (tk_task_queued(task)) {
+        /* The head of a chain in the run queue: the next one takes its place there. */
+        tk_runq_remove(&sched->ready, task);
+        if (task->behind != NULL) {
+            task->behind->priority = 0;
+            tk_runq_push(&sched->ready, task->behind);
+        }
+    } else {
+        while (frame != NULL && frame->chain != task) {
+            frame = frame->outer;
+        }
+        if (frame != NULL) {
+            frame->chain = task->behind;
+        }
+    }
+    if (sched->batch_last == task) {
+        sched->batch_last = task->ahead;
+    }
+    if (sched->batch == task) {
+        sched->batch = task->behind;
+    }
+    task->ahead = task->behind = NULL;
+}
+
+struct tk_task *tk_sched_next(struct tk_sched *sched)
+{
+    struct tk_task *task = sched->chain;
+
+    if (task == NULL) {
+        return NULL;
+    }
+    if (sched->budget-- <= 0 && sched->frame == NULL) {
+        task->priority = 0;
+        tk_runq_push(&sched->ready, task);
+        sched->chain = NULL;
+        return NULL;
+    }
+    sched->chain = task->behind;
+    if (sched->chain != NULL) {
+        sched->chain->ahead = NULL;
+    }
+    task->behind = NULL;
+    sched->credit = CREDIT;
+    return task;
+}
+
+bool tk_sched_pull(struct tk_sched *sched)
+{
+    sched->chain = tk_runq_pop(&sched->ready);
+    return sched->chain != NULL;
+}
+
+void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current)
+{
+    if (current != NULL) {
+        current->state = TK_HANDED;
+        current->behind = sched->chain;
+        if (sched->chain != NULL) {
+            sched->chain->ahead = current;
+        }
+        sched->chain = current;
+    }
+    if (sched->batch != NULL) {
+        sched->batch_last->behind = sched->chain;
+        if (sched->chain != NULL) {
+            sched->chain->ahead = sched->batch_last;
+        }
+        sched->chain = sched->batch;
+        sched->batch = sched->batch_last = NULL;
+    }
+}
+
+void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame)
+{
+    frame->outer = sched->frame;
+    frame->chain = sched->chain;
+    frame->current = sched->current;
+    sched->frame = frame;
+    sched->chain = sched->batch;
+    sched->batch = sched->batch_last = NULL;
+}
+
+void tk_sched_leave(struct tk_sched *sched)
+{
+    struct tk_frame *frame = sched->frame;
+
+    sched->frame = frame->outer;
+    sched->chain = frame->chain;
+    sched->current = frame->current;
+}
+
+/* Into the batch, behind those that are there. */
+static void join_batch(struct tk_sched *sched, struct tk_task *task)
+{
+    task->state = TK_HANDED;
+    task->behind = NULL;
+    task->ahead = sched->batch_last;
+    if (sched->batch_last != NULL) {
+        sched->batch_last->behind = task;
+    } else {
+        sched->batch = task;
+    }
+    sched->batch_last = task;
+}
+
+void tk_task_wake(struct tk_sched *sched, struct tk_task *task)
+{
+    switch ((enum tk_state)task->state) {
+    case TK_NEW:
+    case TK_RUNNING:
+    case TK_ENDED:
+        return;
+    case TK_HANDED:
+        unchain(sched, task);
+        break;
+    case TK_READY:
+    case TK_WAITING:
+    case TK_BLOCKED:
+        if (tk_task_queued(task)) {
+            tk_runq_remove(&sched->ready, task);
+        }
+        break;
+    }
+    join_batch(sched, task);
+}
+
+void tk_task_begin(struct tk_sched *sched, struct tk_task *task, bool now)
+{
+    if (!task->daemon) {
+        tk_task_count(sched, task, true);
+    }
+    if (now) {
+        join_batch(sched, task);
+    } else {
+        tk_task_give_way(sched, task);
+    }
+}
+
+void tk_task_give_way(struct tk_sched *sched, struct tk_task *task)
+{
+    task->state = TK_READY;
+    task->priority = 0;
+    tk_runq_push(&sched->ready, task);
+}
+
+void tk_task_count(struct tk_sched *sched, struct tk_task *task, bool counts)
+{
+    if (task->counted == counts) {
+        return;
+    }
+    task->counted = counts;
+    if (counts) {
+        if (sched->alive++ == 0) {
+            sched->hooks->alive(sched->context, true);
+        }
+    } else if (--sched->alive == 0) {
+        sched->hooks->alive(sched->context, false);
+    }
+}
+
+void tk_task_leave_queues(struct tk_sched *sched, struct tk_task *task)
+{
+    if (task->state == TK_HANDED) {
+        unchain(sched, task);
+    } else if (tk_task_queued(task)) {
+        tk_runq_remove(&sched->ready, task);
+    }
+}

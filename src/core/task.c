@@ -1,0 +1,268 @@
+/*
+ * What a task waits for: its wait list, its verb, its end. Owns no memory but the mailbox.
+ *
+ * Installing a list arms what is new before it lets go of what is old, so that a failure changes nothing.
+ */
+#include "core/task.h"
+
+#include <string.h>
+
+#include "core/inside.h"
+#include "core/mailbox.h"
+
+void tk_task_init(struct tk_task *task)
+{
+    memset(task, 0, sizeof *task);
+    tk_list_init(&task->watchers);
+}
+
+static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault, bool again)
+{
+    int (*start)(struct tk_wait *, struct tk_sched *, struct tk_fault *) = wait->kind->arm;
+    int rc;
+
+    if (again && wait->kind->rearm != NULL) {
+        start = wait->kind->rearm;
+    }
+    wait->flags |= TK_ARMED;
+    rc = start(wait, sched, fault);
+    if (rc < 0) {
+        wait->flags &= ~(unsigned)TK_ARMED;
+    }
+    return rc;
+}
+
+/* The first `count` of the list have been looked at: lets go of those among them that this yield armed. */
+static void undo(struct tk_sched *sched, struct tk_wait **list, size_t count)
+{
+    while (count-- > 0) {
+        if ((list[count]->flags & TK_MARKED) != 0) {
+            tk_wait_release(list[count], sched);
+        }
+    }
+}
+
+/* Arms what is new (marked thereby) or spent. */
+static int arm_list(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list,
+                    size_t count, struct tk_fault *fault)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct tk_wait *wait = list[i];
+        int rc = 0;
+
+        if (wait->task == NULL) {
+            tk_wait_hold(wait, task);
+            rc = arm(wait, sched, fault, false);
+            if (rc < 0) {
+                tk_wait_release(wait, sched);
+            } else {
+                wait->flags |= TK_MARKED;
+            }
+        } else if ((wait->flags & TK_ARMED) != 0 && wait->kind->verify != NULL) {
+            rc = wait->kind->verify(wait, sched, fault);
+        } else if ((wait->flags & TK_ARMED) == 0 && wait->pending == 0) {
+            rc = arm(wait, sched, fault, true);
+        }
+        if (rc < 0) {
+            undo(sched, list, i);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Makes `list` the task's list, each wait once; those of the old one that are not in it are let go. */
+static bool relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list, size_t count)
+{
+    struct tk_wait *old = task->waits, **link = &task->waits, *gone = NULL;
+    bool filters = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if ((list[i]->flags & TK_MARKED) != 0 && (list[i]->kind->flags & TK_MAIL) != 0) {
+            filters = true;
+        }
+        list[i]->flags |= TK_MARKED;
+    }
+    while (old != NULL) {
+        struct tk_wait *next = old->as.next;
+
+        old->flags &= ~(unsigned)TK_CURRENT;
+        if ((old->flags & TK_MARKED) == 0) {
+            filters = filters || (old->kind->flags & TK_MAIL) != 0;
+            old->as.next = gone;
+            gone = old;
+        }
+        old = next;
+    }
+    for (size_t i = 0; i < count; i++) {
+        list[i]->index = (uint32_t)i + 1;
+        if ((list[i]->flags & TK_MARKED) != 0) {
+            list[i]->flags &= ~(unsigned)TK_MARKED;
+            *link = list[i];
+            link = &list[i]->as.next;
+        }
+    }
+    *link = NULL;
+    while (gone != NULL) {
+        struct tk_wait *next = gone->as.next;
+
+        tk_wait_release(gone, sched);
+        gone = next;
+    }
+    return filters;
+}
+
+int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list, size_t count,
+                 struct tk_fault *fault)
+{
+    bool filters, kept = false;
+    int rc;
+
+    for (size_t i = 0; i < count; i++) {
+        if (list[i]->task != NULL && list[i]->task != task) {
+            return tk_fault_set(fault, TK_EINVAL, "%s is held by another tasklet",
+                                list[i]->kind->name);
+        }
+        kept = kept || list[i]->pending > 0;
+    }
+    rc = arm_list(sched, task, list, count, fault);
+    if (rc < 0) {
+        return rc;
+    }
+    kept = kept && task->fired != NULL;
+    filters = relink(sched, task, list, count);
+    if (task->mail != NULL) {
+        tk_mail_judge(sched, task, filters);
+        task->mail->ready = tk_mail_ready(task);
+        kept = kept || task->mail->ready;
+    }
+    if (kept && sched->credit-- > 0) {
+        return 1;
+    }
+    task->state = TK_WAITING;
+    if (task->fired != NULL || kept) {
+        task->priority = task->fired == NULL ? 0 : task->fired->next->wait->priority;
+        tk_runq_push(&sched->ready, task);
+    }
+    return 0;
+}
+
+/* A wait that fired when there was no memory for a record. The ring is empty, so what is pending has none. */
+static struct tk_wait *unrecorded(struct tk_task *task)
+{
+    for (struct tk_wait *wait = task->waits; wait != NULL; wait = wait->as.next) {
+        if (wait->pending > 0) {
+            wait->pending = 0;
+            return wait;
+        }
+    }
+    return NULL;
+}
+
+bool tk_task_take(struct tk_sched *sched, struct tk_task *task, struct tk_event *event)
+{
+    struct tk_firing *firing = tk_ring_take(&task->fired);
+    struct tk_filter *filter = NULL;
+
+    if (firing != NULL) {
+        event->wait = firing->wait;
+        event->payload = firing->payload;
+        firing->wait->pending--;
+        tk_firing_free(sched, firing);
+    } else {
+        event->wait = unrecorded(task);
+        event->payload = NULL;
+        if (event->wait == NULL) {
+            event->payload = tk_mail_take(sched, task, &filter);
+            if (event->payload == NULL) {
+                return false;
+            }
+            event->wait = &filter->wait;
+        }
+    }
+    event->wait->flags |= TK_CURRENT;
+    return true;
+}
+
+void tk_task_clear(struct tk_sched *sched, struct tk_task *task)
+{
+    relink(sched, task, NULL, 0);
+}
+
+int tk_task_block(struct tk_sched *sched, struct tk_task *task, struct tk_wait *wait,
+                  struct tk_fault *fault)
+{
+    int rc;
+
+    wait->flags |= TK_VERB;
+    wait->task = task;
+    wait->as.next = task->verbs;
+    rc = arm(wait, sched, fault, false);
+    if (rc < 0) {
+        wait->task = NULL;
+        return rc;
+    }
+    task->verbs = wait;
+    return 0;
+}
+
+void tk_task_blocked(struct tk_sched *sched, struct tk_task *task)
+{
+    task->state = TK_BLOCKED;
+    for (struct tk_wait *wait = task->verbs; wait != NULL; wait = wait->as.next) {
+        if (wait->pending > 0) {
+            task->priority = wait->priority;
+            tk_runq_push(&sched->ready, task);
+            return;
+        }
+    }
+}
+
+struct tk_wait *tk_task_unblock(struct tk_sched *sched, struct tk_task *task)
+{
+    struct tk_wait *wait = task->verbs;
+
+    if (wait != NULL) {
+        task->verbs = wait->as.next;
+        wait->kind->disarm(wait, sched);
+        wait->flags &= ~(unsigned)TK_ARMED;
+        wait->pending = 0;
+        wait->task = NULL;
+        wait->as.kept = NULL;
+    }
+    return wait;
+}
+
+void tk_task_end(struct tk_sched *sched, struct tk_task *task)
+{
+    if (task->state == TK_ENDED) {
+        return;
+    }
+    tk_task_leave_queues(sched, task);
+    tk_task_clear(sched, task);
+    tk_mailbox_free(sched, task->mail);
+    task->mail = NULL;
+    task->state = TK_ENDED;
+    task->sending = false;
+    while (!tk_list_empty(&task->watchers)) {
+        struct tk_list *node = tk_list_first(&task->watchers);
+        struct tk_watch *watch = tk_container_of(node, struct tk_watch, node);
+
+        tk_list_remove(node);
+        tk_wait_fire(&watch->wait, sched, NULL);
+    }
+    tk_task_count(sched, task, false);
+}
+
+void tk_task_finish(struct tk_sched *sched, struct tk_task *task)
+{
+    tk_task_leave_queues(sched, task);
+    tk_task_clear(sched, task);
+    tk_mailbox_free(sched, task->mail);
+    task->mail = NULL;
+    while (!tk_list_empty(&task->watchers)) {
+        tk_list_remove(tk_list_first(&task->watchers));
+    }
+    tk_task_count(sched, task, false);
+    task->state = TK_ENDED;
+}

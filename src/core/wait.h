@@ -1,0 +1,184 @@
+/*
+ * A wait condition, and the row that describes a kind of them.
+ *
+ * A kind is one constant row: its name, parameters, fields and what to do when it is armed and disarmed. All else - the
+ * constructor, argument checks, `tostring`, reports - is made from the row, so that a new kind is one file.
+ *
+ * A wait is held by at most one tasklet. While held it is either armed (it will fire), or spent (it has fired, and
+ * is armed again when it is yielded again). Firings are kept with the tasklet until they are delivered.
+ */
+#ifndef TK_CORE_WAIT_H
+#define TK_CORE_WAIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/fault.h"
+
+struct tk_task;
+struct tk_sched;
+struct tk_atom;
+struct tk_source;
+struct tk_wait;
+
+enum tk_priority {
+    TK_PRIORITY_HIGH = -100,
+    TK_PRIORITY_DEFAULT = 0,
+    TK_PRIORITY_HIGH_IDLE = 100,
+    TK_PRIORITY_DEFAULT_IDLE = 200,
+    TK_PRIORITY_LOW = 300,
+};
+
+enum tk_type {
+    TK_END,     /* ends a table of parameters or fields */
+    TK_NUMBER,  /* a finite number */
+    TK_INTEGER, /* fits in 64 bits */
+    TK_BOOLEAN,
+    TK_STRING, /* borrowed for the call; static when a field gives it */
+    TK_NAMES,  /* a name or a list of names, as atoms */
+    TK_FILE,   /* a descriptor, or a script's object that has one, which is kept with the wait */
+    TK_TASK,   /* a tasklet, kept with the wait */
+    TK_SOURCE, /* an emitter of signals, or a class of them, kept with the wait */
+    TK_LIST,   /* a field: as TK_VALUE, an empty list where there is none */
+    TK_VALUE,  /* any value of the script; the core never sees it, `keep` says where it lies */
+    TK_RESULT, /* a field: the first result of the tasklet that `target` gives */
+    TK_ERROR,  /* a field: the error of that tasklet */
+};
+
+struct tk_param {
+    const char *name;
+    enum tk_type type;
+    bool option;   /* in the trailing table, by name; else by position */
+    bool optional; /* may be absent; options always may */
+    uint8_t keep;  /* which of the wait's script values keeps it, from 1; 0: none */
+};
+
+struct tk_names {
+    struct tk_atom **atom; /* borrowed for the call */
+    size_t count;
+};
+
+struct tk_arg {
+    bool given;
+    union {
+        double number;
+        int64_t integer;
+        bool boolean;
+        const char *string;
+        struct tk_names names;
+        int file;
+        struct tk_task *task;
+        struct tk_source *source;
+    } as;
+};
+
+struct tk_field {
+    const char *name;
+    enum tk_type type;
+    uint8_t keep;  /* TK_VALUE, TK_LIST: which script value */
+    uint8_t item;  /* of which this element is meant; 0: the whole */
+    bool writable; /* TK_VALUE only */
+    /* Fills `arg`; given = false makes it nil. Not for LIST, VALUE, RESULT and ERROR. */
+    void (*get)(const struct tk_wait *wait, struct tk_arg *arg);
+};
+
+enum tk_kind_flags {
+    TK_OUTSIDE = 1, /* the world outside may fire it */
+    TK_REPEATS = 2, /* every firing is kept, not only the first until it is delivered */
+    TK_KEEPS = 4,   /* firings are kept when no tasklet holds it, too */
+    TK_STANDS = 8,  /* stays armed when it has fired */
+    TK_MAIL = 16,   /* judges messages; see core/mailbox.h */
+    TK_HIDDEN = 32, /* has no constructor in scripts */
+    TK_CALLED = 64, /* a script fires it by calling it */
+    TK_SCRIPT = 128, /* written in the script's language */
+};
+
+struct tk_kind {
+    const char *name;  /* of the constructor: "WaitForTimeout" */
+    const char *brief; /* one sentence */
+    const struct tk_param *params; /* NULL: none; the option `priority` is common to all */
+    const struct tk_field *fields; /* NULL: none; so is the field `triggered` */
+    size_t size;     /* of the struct that begins with a struct tk_wait */
+    uint8_t values;  /* how many script values are kept with it */
+    uint8_t payload; /* which of them holds what a firing carried; 0: firings carry nothing */
+    unsigned flags;
+    int32_t priority; /* unless the option says otherwise */
+
+    /* Takes over the arguments; the struct is zeroed but for the head. Does not arm. */
+    int (*init)(struct tk_wait *wait, struct tk_sched *sched, const struct tk_arg *args,
+                struct tk_fault *fault);
+    /* Makes it fire from now on; may fire before it returns. On failure nothing is armed. */
+    int (*arm)(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault);
+    /* It fired and is yielded again. NULL: as arm. */
+    int (*rearm)(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault);
+    /* It is armed and is yielded again: is its target still there? NULL: it always is. */
+    int (*verify)(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault);
+    /* Undoes arm; never fails. Called for a wait that has fired, too. */
+    void (*disarm)(struct tk_wait *wait, struct tk_sched *sched);
+    /* Lets go of what init took; without a scheduler its atoms are gone. NULL: nothing. */
+    void (*finish)(struct tk_wait *wait, struct tk_sched *sched);
+    /* What it waits for, in a few words, into `text`. NULL: nothing to add to the name. */
+    void (*describe)(const struct tk_wait *wait, char *text, size_t size);
+    /* The tasklet that it waits for. NULL: none. */
+    struct tk_task *(*target)(const struct tk_wait *wait);
+    /* Begins to count anew, if armed. NULL: the kind cannot. */
+    void (*restart)(struct tk_wait *wait, struct tk_sched *sched);
+};
+
+enum tk_wait_flags {
+    TK_ARMED = 1,
+    TK_VERB = 2,    /* private to a blocking verb */
+    TK_MARKED = 4,  /* scratch of one yield */
+    TK_CURRENT = 8, /* its tasklet handles it: `triggered` */
+};
+
+struct tk_wait {
+    const struct tk_kind *kind;
+    struct tk_task *task; /* who holds it; NULL: nobody */
+    union {
+        struct tk_wait *next;   /* while held: in the wait list */
+        struct tk_firing *kept; /* else, TK_KEEPS: the last of what fired meanwhile, a ring */
+    } as;
+    int32_t priority;
+    uint32_t index;   /* its place in the yield, from 1, so that the binding finds the object */
+    uint32_t pending; /* firings not delivered */
+    uint32_t flags;
+};
+
+/* One firing. They come from a pool of the scheduler. */
+struct tk_firing {
+    struct tk_firing *next;
+    struct tk_wait *wait;
+    void *payload; /* owned by the firing; NULL: none */
+};
+
+/* Makes `wait`, whose memory has kind->size bytes, an unarmed wait of that kind. */
+int tk_wait_init(struct tk_wait *wait, const struct tk_kind *kind, struct tk_sched *sched,
+                 const struct tk_arg *args, struct tk_fault *fault);
+
+/*
+ * Disarms it, takes it out of the list of whoever holds it and drops its firings. Idempotent. `sched` is NULL when
+ * the scheduler has gone already: then nobody holds it.
+ */
+void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched);
+
+/*
+ * It fires. Delivered from the loop: the tasklet goes into the run queue at the wait's priority. `payload`
+ * goes over to the firing. A firing of a wait that nobody holds is dropped, unless the kind keeps them.
+ */
+void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload);
+
+/*
+ * It fires by the hand of a script: if its tasklet waits for it, that is put at the end of the scheduler's
+ * batch, to be run by tk_sched_hand_over. 0, or TK_ENOMEM with `payload` dropped.
+ */
+int tk_wait_fire_now(struct tk_wait *wait, struct tk_sched *sched, void *payload);
+
+/* Forgets firings that have not been delivered. */
+void tk_wait_forget(struct tk_wait *wait, struct tk_sched *sched);
+
+/* "WaitForTimeout(100 ms)". */
+void tk_wait_describe(const struct tk_wait *wait, char *text, size_t size);
+
+#endif
