@@ -1,0 +1,30 @@
+/*
+ * Children: the end of any child process of this one, by pid, however it was started.
+ *
+ * A child is watched through a pidfd; where there is none to be had (an old kernel, too many descriptors) through
+ * SIGCHLD. One that libuv started is left for libuv to collect, whose exit callback is called in between.
+ */
+#ifndef TK_LOOP_CHILDREN_H
+#define TK_LOOP_CHILDREN_H
+
+#include "loop/loop.h"
+
+struct tk_child_watch {
+    struct tk_list node;
+    struct tk_child *child; /* NULL: not attached */
+    /* It ended with this status, as waitpid has it. The watch is detached already. */
+    void (*ended)(struct tk_child_watch *watch, struct tk_loop *loop, int status);
+};
+
+/*
+ * 0: the watch is attached. 1: the child had ended, *status says how. TK_EINVAL: no child of this process.
+ */
+int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pid, int *status,
+                      struct tk_fault *fault);
+
+/* Nothing happens if it is not attached. */
+void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch);
+
+void tk_children_close(struct tk_loop *loop);
+
+#endif

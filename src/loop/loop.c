@@ -1,0 +1,297 @@
+/*
+ * The loop: see loop.h. It runs no script itself; the hook `run` does. Teardown: tk_loop_close, once, in the order
+ * descriptors, children, signals, own handles, uv loop.
+ */
+#include "loop/loop.h"
+
+#include <string.h>
+
+#include "loop/children.h"
+#include "loop/fds.h"
+#include "loop/signals.h"
+
+/* Resumptions in one turn, and the time after which a turn ends early. */
+#define TURN_BUDGET 1024
+#define TURN_TIME UINT64_C(1000000)
+/* How many rounds through the run queue pass between two looks at the clock. */
+#define CLOCK_EVERY 8
+
+#define NS_PER_MS UINT64_C(1000000)
+
+uint64_t tk_loop_now(const struct tk_loop *loop)
+{
+    (void)loop;
+    return uv_hrtime();
+}
+
+void tk_loop_opened(struct tk_loop *loop)
+{
+    loop->open++;
+}
+
+void tk_loop_closed(struct tk_loop *loop)
+{
+    loop->open--;
+}
+
+static void fire_timers(struct tk_loop *loop)
+{
+    struct tk_sched *sched = &loop->sched;
+    struct tk_timer *timer;
+    uint64_t now;
+
+    if (tk_wheel_count(&sched->wheel) == 0) {
+        return;
+    }
+    now = tk_loop_now(loop);
+    while ((timer = tk_wheel_expire(&sched->wheel, now)) != NULL) {
+        timer->due = now; /* for what is armed again: when it fired */
+        tk_wait_fire(&tk_container_of(timer, struct tk_timed, timer)->wait, sched, NULL);
+    }
+}
+
+static void fire_idle(struct tk_sched *sched)
+{
+    struct tk_list due;
+
+    tk_list_init(&due);
+    tk_list_splice(&due, &sched->idle);
+    while (!tk_list_empty(&due)) {
+        struct tk_list *node = tk_list_first(&due);
+
+        tk_list_remove(node);
+        tk_wait_fire(&tk_container_of(node, struct tk_watch, node)->wait, sched, NULL);
+    }
+}
+
+static void drain(struct tk_loop *loop)
+{
+    struct tk_sched *sched = &loop->sched;
+    uint64_t begun = 0;
+    unsigned pulls = 0;
+
+    sched->budget = TURN_BUDGET;
+    while (tk_runq_turn(&sched->ready)) {
+        while (tk_sched_pull(sched)) {
+            loop->hooks->run(loop->context);
+            if (sched->budget <= 0) {
+                return;
+            }
+            if (++pulls % CLOCK_EVERY == 0) {
+                uint64_t now = uv_hrtime();
+
+                begun = begun == 0 ? now : begun;
+                if (now - begun > TURN_TIME) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+static void on_check(uv_check_t *handle)
+{
+    struct tk_loop *loop = tk_container_of(handle, struct tk_loop, check);
+    struct tk_sched *sched = &loop->sched;
+    /* A script may run the uv loop itself (luv's `run`): then this is nested in a task. */
+    bool outer = loop->inside, nested = sched->current != NULL;
+    struct tk_frame frame;
+
+    if (nested) {
+        tk_sched_enter(sched, &frame);
+    }
+    loop->inside = true;
+    fire_timers(loop);
+    if (tk_runq_count(&sched->ready) == 0) {
+        fire_idle(sched);
+    }
+    drain(loop);
+    loop->hooks->turned(loop->context);
+    loop->inside = outer;
+    if (nested) {
+        tk_sched_leave(sched);
+    }
+}
+
+struct tk_loop *tk_loop_from_handle(uv_handle_t *handle)
+{
+    if (handle->type == UV_CHECK && ((uv_check_t *)handle)->check_cb == on_check) {
+        return tk_container_of((uv_check_t *)handle, struct tk_loop, check);
+    }
+    return NULL;
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    tk_container_of(handle, struct tk_loop, timer)->timer_due = UINT64_MAX;
+}
+
+static void set_timer(struct tk_loop *loop)
+{
+    uint64_t next = tk_wheel_next(&loop->sched.wheel);
+    uint64_t due = next == UINT64_MAX ? UINT64_MAX : (next + NS_PER_MS - 1) / NS_PER_MS;
+    uint64_t now = uv_now(loop->uv);
+
+    if (due == loop->timer_due) {
+        return;
+    }
+    if (due == UINT64_MAX) {
+        uv_timer_stop(&loop->timer);
+    } else {
+        uv_timer_start(&loop->timer, on_timer, due > now ? due - now : 0, 0);
+    }
+    loop->timer_due = due;
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
+    struct tk_sched *sched = &loop->sched;
+
+    if (tk_runq_count(&sched->ready) > 0 || !tk_list_empty(&sched->idle)) {
+        uv_idle_start(&loop->idle, on_idle);
+    } else {
+        uv_idle_stop(&loop->idle);
+    }
+    set_timer(loop);
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    struct tk_loop *loop = tk_container_of(handle, struct tk_loop, wake);
+    bool outer = loop->inside;
+
+    loop->inside = true;
+    loop->hooks->woken(loop->context);
+    loop->inside = outer;
+}
+
+void tk_loop_wake(struct tk_loop *loop)
+{
+    uv_async_send(&loop->wake);
+}
+
+void tk_loop_hold(struct tk_loop *loop, bool keep)
+{
+    if (keep) {
+        uv_ref((uv_handle_t *)&loop->check);
+    } else {
+        uv_unref((uv_handle_t *)&loop->check);
+    }
+}
+
+static void on_closed_prepare(uv_handle_t *handle)
+{
+    tk_loop_closed(tk_container_of((uv_prepare_t *)handle, struct tk_loop, prepare));
+}
+
+static void on_closed_check(uv_handle_t *handle)
+{
+    tk_loop_closed(tk_container_of((uv_check_t *)handle, struct tk_loop, check));
+}
+
+static void on_closed_idle(uv_handle_t *handle)
+{
+    tk_loop_closed(tk_container_of((uv_idle_t *)handle, struct tk_loop, idle));
+}
+
+static void on_closed_timer(uv_handle_t *handle)
+{
+    tk_loop_closed(tk_container_of((uv_timer_t *)handle, struct tk_loop, timer));
+}
+
+static void on_closed_wake(uv_handle_t *handle)
+{
+    tk_loop_closed(tk_container_of((uv_async_t *)handle, struct tk_loop, wake));
+}
+
+static int init_handles(struct tk_loop *loop)
+{
+    int rc = uv_async_init(loop->uv, &loop->wake, on_wake);
+
+    if (rc < 0) {
+        return rc;
+    }
+    uv_prepare_init(loop->uv, &loop->prepare);
+    uv_check_init(loop->uv, &loop->check);
+    uv_idle_init(loop->uv, &loop->idle);
+    uv_timer_init(loop->uv, &loop->timer);
+    loop->wake.data = loop->prepare.data = loop->check.data = loop->idle.data = loop->timer.data =
+        NULL;
+    loop->open = 5;
+    uv_prepare_start(&loop->prepare, on_prepare);
+    uv_check_start(&loop->check, on_check);
+    uv_unref((uv_handle_t *)&loop->wake);
+    uv_unref((uv_handle_t *)&loop->prepare);
+    uv_unref((uv_handle_t *)&loop->check);
+    uv_unref((uv_handle_t *)&loop->idle);
+    uv_unref((uv_handle_t *)&loop->timer);
+    return 0;
+}
+
+int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks *hooks,
+                 void *context, struct tk_fault *fault)
+{
+    int rc;
+
+    memset(loop, 0, sizeof *loop);
+    loop->hooks = hooks;
+    loop->context = context;
+    loop->timer_due = UINT64_MAX;
+    loop->uv = uv;
+    if (tk_sched_init(&loop->sched, uv_hrtime(), &hooks->sched, context) < 0) {
+        return tk_fault_memory(fault);
+    }
+    if (uv == NULL) {
+        rc = uv_loop_init(&loop->own);
+        if (rc < 0) {
+            tk_sched_finish(&loop->sched);
+            return tk_fault_set(fault, TK_ESYS, "cannot make a loop: %s", uv_strerror(rc));
+        }
+        loop->uv = &loop->own;
+        loop->owns = true;
+    }
+    rc = init_handles(loop);
+    if (rc < 0) {
+        if (loop->owns) {
+            uv_loop_close(loop->uv);
+        }
+        tk_sched_finish(&loop->sched);
+        return tk_fault_set(fault, TK_ESYS, "cannot make a handle: %s", uv_strerror(rc));
+    }
+    return 0;
+}
+
+bool tk_loop_close(struct tk_loop *loop)
+{
+    if (!loop->closing) {
+        loop->closing = true;
+        tk_children_close(loop);
+        tk_fds_close(loop);
+        tk_signals_close(loop);
+        uv_close((uv_handle_t *)&loop->prepare, on_closed_prepare);
+        uv_close((uv_handle_t *)&loop->check, on_closed_check);
+        uv_close((uv_handle_t *)&loop->idle, on_closed_idle);
+        uv_close((uv_handle_t *)&loop->timer, on_closed_timer);
+        uv_close((uv_handle_t *)&loop->wake, on_closed_wake);
+    }
+    if (loop->inside) {
+        return false;
+    }
+    while (loop->open > 0) {
+        uv_run(loop->uv, UV_RUN_NOWAIT);
+    }
+    if (loop->owns) {
+        /* Handles of others (luv's, whose state is closed by now) have their callbacks to come. */
+        for (int i = 0; i < 100 && uv_loop_close(loop->uv) == UV_EBUSY; i++) {
+            uv_run(loop->uv, UV_RUN_NOWAIT);
+        }
+    }
+    tk_sched_finish(&loop->sched);
+    return true;
+}

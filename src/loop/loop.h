@@ -1,0 +1,83 @@
+/*
+ * The loop: the scheduler on top of a uv loop. One turn of it is
+ *
+ *     prepare   says when the first timer is due, and not to block if somebody is ready
+ *     (poll)    libuv waits; kinds' callbacks fire waits; luv's callbacks run
+ *     check     fires timers that are due, then idle waits, then resumes tasks: bounded work
+ *
+ * It owns its uv handles and, unless it was given one, the uv loop. None of the handles keeps the uv loop going
+ * but `check`, and that only while tasks that count are alive. No handle's `data` is used: foreign code
+ * that walks the uv loop (luv) takes a NULL there for "not mine".
+ */
+#ifndef TK_LOOP_LOOP_H
+#define TK_LOOP_LOOP_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "core/map.h"
+#include "core/sched.h"
+
+struct tk_loop_hooks {
+    struct tk_sched_hooks sched;
+    /* Resumes all that tk_sched_next gives. */
+    void (*run)(void *context);
+    /* A turn is over. */
+    void (*turned)(void *context);
+    /* tk_loop_wake was called, from any thread. */
+    void (*woken)(void *context);
+};
+
+struct tk_loop {
+    struct tk_sched sched; /* first: kinds know the scheduler and find the loop from it */
+    uv_loop_t *uv;
+    uv_loop_t own;
+    bool owns;
+    bool closing;
+    bool inside; /* a callback of ours is on the C stack */
+    int open;    /* uv handles not yet closed */
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
+    uv_timer_t timer;
+    uv_async_t wake;
+    uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
+    struct tk_fds *fds; /* made when first needed */
+    struct tk_children *children;
+    struct tk_signals *signals;
+    const struct tk_loop_hooks *hooks;
+    void *context;
+};
+
+/* `uv` is borrowed; NULL: the loop makes its own. 0 or a negative code; then nothing is left to close. */
+int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks *hooks,
+                 void *context, struct tk_fault *fault);
+
+/*
+ * Closes every handle and, if it may run the uv loop now, waits until they are closed. False: it is called from
+ * inside a callback of the loop, and the memory must stay.
+ */
+bool tk_loop_close(struct tk_loop *loop);
+
+/* Nanoseconds; monotonic, read now. */
+uint64_t tk_loop_now(const struct tk_loop *loop);
+
+/* Makes the hook `woken` be called from the loop. Safe in any thread and in a signal handler. */
+void tk_loop_wake(struct tk_loop *loop);
+
+/* The loop that a uv handle belongs to as its check handle; NULL: it is none of those. */
+struct tk_loop *tk_loop_from_handle(uv_handle_t *handle);
+
+/* Does the loop keep the uv loop going? */
+void tk_loop_hold(struct tk_loop *loop, bool keep);
+
+static inline struct tk_loop *tk_loop_of(struct tk_sched *sched)
+{
+    return tk_container_of(sched, struct tk_loop, sched);
+}
+
+/* Counts a handle that the loop opens; hand tk_loop_closed to uv_close. */
+void tk_loop_opened(struct tk_loop *loop);
+void tk_loop_closed(struct tk_loop *loop);
+
+#endif
