@@ -1,0 +1,58 @@
+-- Classes: Tasklet:subclass and WaitCondition:subclass.
+local M, core = ...
+
+local Tasklet = M.Tasklet
+local make_class = Tasklet.subclass
+
+local function check_name(name, what)
+    if type(name) ~= "string" then
+        error(("bad argument #1 to 'subclass' (string expected, got %s)"):format(
+            name == nil and "no value" or type(name)), 3)
+    end
+    return what
+end
+
+--- Derives a class of tasklets. Its body is its method `run(self, ...)`; calling the class starts an instance.
+---@param name string
+function Tasklet.subclass(base, name)
+    check_name(name)
+    local class = setmetatable({ name = nil, subclass = Tasklet.subclass },
+        { __index = base, __name = name, __tostring = function() return name end })
+    make_class(class)
+    return class
+end
+
+local WaitCondition = {}
+M.WaitCondition = WaitCondition
+
+-- The base's own: a class defines what it needs.
+function WaitCondition:init() end
+
+function WaitCondition:arm() end
+
+function WaitCondition:disarm() end
+
+--- Derives a class of wait conditions with the methods `init(self, ...)`, `arm(self, tasklet)` and
+--- `disarm(self)`. Calling the class makes an instance.
+---@param name string
+function WaitCondition.subclass(base, name)
+    check_name(name)
+    local class = setmetatable({ subclass = WaitCondition.subclass }, {
+        __index = base,
+        __tostring = function() return name end,
+        __call = function(class, ...)
+            local object = core.script_new(class)
+            object:init(...)
+            return object
+        end,
+    })
+    core.script_class(class, name)
+    return class
+end
+
+setmetatable(WaitCondition, {
+    __tostring = function() return "WaitCondition" end,
+    __call = function()
+        error("WaitCondition is a base class: derive one with WaitCondition:subclass(name)", 2)
+    end,
+})

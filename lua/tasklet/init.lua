@@ -1,0 +1,25 @@
+-- The friendly face: puts the parts of the module written in Lua together. Called by the library with
+-- the module's table, the table of error classes that C raises, a loader of the other parts, and the
+-- functions of the core that scripts do not see.
+local M, errors, load_part, core = ...
+
+load_part("error")(M, errors)
+load_part("class")(M, core)
+load_part("emitter")(M, core)
+load_part("coroutine")(M, core)
+
+--- A function that starts a tasklet of `f` at each call, with the call's arguments, and returns it.
+---@param f function
+---@return fun(...): Tasklet
+function M.task(f)
+    if type(f) ~= "function" then
+        error(("bad argument #1 to 'task' (function expected, got %s)"):format(
+            f == nil and "no value" or type(f)), 2)
+    end
+    local run = M.run
+    return function(...)
+        return run(f, ...)
+    end
+end
+
+M.Tasklet.task = M.task

@@ -1,0 +1,263 @@
+/*
+ * The binding: what a Lua state knows of its scheduler. One struct tk_bind a state, a userdata that every C function
+ * of the module has as its first upvalue: so it lives as long as any of them, also when the host is gone (`sched` is
+ * NULL then).
+ *
+ * Script values that C holds are anchored in one table, by number; the numbers are counted, so that a leak shows.
+ *
+ * Functions marked RAISES may leave by a Lua error.
+ */
+#ifndef TK_BIND_BIND_H
+#define TK_BIND_BIND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "core/mailbox.h"
+#include "core/sched.h"
+#include "core/source.h"
+
+#define RAISES
+
+/* A tasklet: the userdata. Its user values: THREAD, later the outcome; and BODY. */
+enum { UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_COUNT = 2 };
+
+struct tk_body {
+    struct tk_task task;
+    lua_State *co;   /* NULL: not begun, or ended */
+    uint32_t number; /* "#7" */
+    int anchor;      /* LUA_NOREF: not anchored */
+    bool waiting : 1; /* gave way to wait for its wait list */
+    bool event : 1;  /* an event is unread: in the table of events */
+    bool stock : 1;  /* gave way through Lua's own coroutine.yield */
+    bool pooled : 1; /* the coroutine is ours and nobody has seen it */
+    bool named : 1;  /* BODY is a name, not the function */
+    bool fields : 1; /* has fields of its own: in the table of fields */
+    bool callbacks : 1;
+    bool failed : 1;     /* the outcome is {error, traceback} */
+    bool packed : 1;     /* the outcome is a list of results with `n` */
+    bool killed : 1;     /* to be raised at every wait until it survives */
+    bool raise : 1;      /* an error is to be raised when it goes on: in the table of events */
+    bool unobserved : 1; /* failed, and nobody has looked */
+};
+
+struct tk_bind_hooks {
+    /* An error that nobody has dealt with; `text` is borrowed. */
+    void (*error)(void *context, const char *text);
+    /* Monotonic time in nanoseconds. */
+    uint64_t (*now)(void *context);
+};
+
+struct tk_bind {
+    lua_State *main;
+    struct tk_sched *sched; /* NULL: closed */
+    const struct tk_kind *const *kinds;
+    const struct tk_kind *timeout, *mail, *ended; /* rows that verbs use */
+    const struct tk_bind_hooks *hooks;
+    void *context;
+    lua_State *L;       /* a state whose stack may be used now */
+    lua_State *running; /* the innermost coroutine that was resumed by our means */
+    struct tk_event event; /* for the continuation that is about to run */
+    struct tk_wait *spare; /* verbs' waits */
+    int barrier;        /* > 0: somewhere below is a C function that cannot give way */
+    lua_State *blocked_at; /* where that is */
+    bool gave_way;      /* the yield under way is ours */
+    bool stopped;       /* the program ends: nobody is resumed any more */
+    bool closing;       /* coroutines are being closed: nothing begins or waits any more */
+    int tables;         /* registry references: see TABLE_* */
+    int pool;           /* coroutines in the pool */
+    uint32_t numbers;
+    int failures; /* tasklets that failed and that nobody has looked at */
+    int reports;  /* of them, those to be reported at the end of this turn */
+    size_t anchored;
+    int script_error; /* the anchor of what a script's `arm` raised; 0: none */
+    struct tk_body *main_task; /* the host's; NULL: none */
+};
+
+/* Tables that the binding keeps, as elements of one in the registry. */
+enum {
+    TABLE_ANCHORS = 1,
+    TABLE_EVENTS,    /* by anchor: an unread event or an error to raise */
+    TABLE_POOL,      /* coroutines to be used again */
+    TABLE_FIELDS,    /* by object, weak: a table of fields */
+    TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
+    TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
+    TABLE_FAILED,    /* tasklets to be reported */
+    TABLE_MODULE,
+    TABLE_TASKLET,   /* metatables */
+    TABLE_MESSAGE,
+    TABLE_MAILBOX,
+    TABLE_EMITTER,
+    TABLE_BODY,      /* functions that start a tasklet: the body's frame and its handler */
+    TABLE_HANDLER,
+    TABLE_ERRORS,    /* error classes by name */
+    TABLE_OBJECTS,   /* by address, weak: conditions written in Lua */
+    TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
+    TABLE_BINDING,   /* the binding itself */
+    TABLE_COUNT
+};
+
+static inline struct tk_bind *tk_bind_of(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
+
+    bind->L = L;
+    return bind;
+}
+
+static inline struct tk_body *tk_current(const struct tk_bind *bind)
+{
+    struct tk_task *task = bind->sched == NULL ? NULL : bind->sched->current;
+
+    return task == NULL ? NULL : tk_container_of(task, struct tk_body, task);
+}
+
+/* module.c */
+
+/* Pushes one of the binding's tables (or functions). */
+void tk_push_table(lua_State *L, const struct tk_bind *bind, int which);
+/* Sets functions as closures over the binding into the table on top. */
+RAISES void tk_set_functions(lua_State *L, const luaL_Reg *functions);
+/* The scheduler, or an error: the host is closed. */
+RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
+
+/* anchor.c */
+
+/* Anchors the value on top and pops it. */
+RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
+void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
+void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);
+/* A payload of a firing is an anchor; the same, as a pointer. */
+static inline void *tk_payload(int anchor)
+{
+    return (void *)(intptr_t)anchor;
+}
+/* Pushes what a payload is and lets go of it. */
+void tk_push_payload(lua_State *L, struct tk_bind *bind, void *payload);
+
+/* error.c */
+
+/* Raises a TaskletError with the caller's position. */
+RAISES int tk_raise(lua_State *L, const char *format, ...);
+/* Raises an error of that class: "TimeoutError". The message has no position. */
+RAISES int tk_raise_class(lua_State *L, const char *name, const char *message);
+/* Pushes an error object of that class with a message. */
+RAISES void tk_push_error(lua_State *L, struct tk_bind *bind, const char *name,
+                          const char *message);
+bool tk_error_is(lua_State *L, int index, struct tk_bind *bind, const char *name);
+/* bad argument, as luaL_typeerror has it, but for a field of an options table. */
+RAISES int tk_option_error(lua_State *L, int arg, const char *option, const char *expected);
+/* Raises the error of a failed call of the core. */
+RAISES int tk_raise_fault(lua_State *L, const struct tk_fault *fault);
+
+/* tasklet.c */
+
+/* The tasklet at `index`, or NULL. */
+struct tk_body *tk_to_body(lua_State *L, int index, const struct tk_bind *bind);
+RAISES struct tk_body *tk_check_body(lua_State *L, int index, const struct tk_bind *bind);
+void tk_push_body(lua_State *L, struct tk_bind *bind, const struct tk_body *body);
+/* "name" of a tasklet, pushed. */
+RAISES const char *tk_push_name(lua_State *L, struct tk_bind *bind, int index);
+/* Is there a body at `index` that can be started: a function or a fresh coroutine? */
+bool tk_is_startable(lua_State *L, int index);
+/*
+ * Makes a tasklet of the function or fresh coroutine at `index` with the `nargs` values on top (popped), and pushes it. `metatable`
+ * is that of its class; `self`: the tasklet comes first among the arguments. It is TK_NEW, its coroutine ready to be resumed.
+ */
+RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int index, int nargs,
+                                    int metatable, bool self);
+/* Kills it: what it waits on is disarmed, and TaskletExit is raised where it stands; it is in the batch then. */
+RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+void tk_tasklet_open(lua_State *L, struct tk_bind *bind);
+/* Pushes the first result, or nil. */
+void tk_push_result(lua_State *L, int index, const struct tk_body *body);
+/* Pushes the error that it failed with, or nil. */
+void tk_push_failure(lua_State *L, int index, const struct tk_body *body);
+/* Somebody looks at how it ended: a failure is dealt with. */
+void tk_observe(struct tk_bind *bind, struct tk_body *body);
+
+/* run.c */
+
+/* Resumes all that the scheduler gives. */
+void tk_drive(struct tk_bind *bind);
+/*
+ * Lets the batch run, then goes on with `k`: by giving way where the caller can, else nested. For use as
+ * `return tk_hand_over(...)`.
+ */
+RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* The current tasklet gives way, to go on with `k`; its state is set by then. */
+RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending kill. */
+RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
+/* For continuations: raises what is to be raised. */
+RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
+/* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
+RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Ends a tasklet whose body has not run, with the error on top of the stack (popped). */
+void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Calls the join callbacks of the tasklet at `index`. */
+void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
+void tk_run_open(lua_State *L, struct tk_bind *bind);
+/* Reports failures that nobody has dealt with by the end of a turn. */
+void tk_report(struct tk_bind *bind);
+/* Reports the error on top of L's stack, with a traceback if it is a string; pops it. */
+void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where);
+/* Closes every unfinished tasklet's coroutine. No scheduling any more. */
+void tk_close_all(struct tk_bind *bind);
+/* Calls a function with `nargs` arguments on top, from outside any tasklet; errors are reported. */
+int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where);
+/* A message handler for lua_pcall: adds a traceback to a string. */
+int tk_traceback(lua_State *L);
+
+/* wait.c */
+void tk_wait_open(lua_State *L, struct tk_bind *bind);
+/* What a stock coroutine.yield of a tasklet's body yielded is on its stack. */
+void tk_stock_yield(struct tk_bind *bind, struct tk_body *body);
+/* Before a body that yielded so is resumed: its event becomes the unread one. False: nothing fired. */
+void tk_stock_event(struct tk_bind *bind, struct tk_body *body);
+
+/* condition.c */
+
+/* The condition at `index`, or NULL. */
+struct tk_wait *tk_to_wait(lua_State *L, int index, const struct tk_bind *bind);
+RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind);
+/* Pushes a new WaitForTasklet for the tasklet at `index`. */
+RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index);
+/* Sets the script value of the condition at `index` that a firing's payload is. */
+void tk_set_payload(lua_State *L, struct tk_bind *bind, int index, struct tk_wait *wait,
+                    void *payload);
+
+/* Pushes the metatable of a kind's objects; on top lies the table of their methods, which stays. */
+RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind);
+
+/* script.c */
+void tk_script_open(lua_State *L, struct tk_bind *bind);
+/* The object at 1, a condition written in Lua, is about to be finished by the collector. */
+void tk_script_remember(lua_State *L, struct tk_bind *bind, struct tk_wait *wait);
+/* If an error of a script's `arm` is at hand: pushes it. */
+bool tk_script_error(lua_State *L, struct tk_bind *bind);
+
+/* message.c */
+bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind);
+/* Sends the message at `index` from the current tasklet, if there is one. True: the batch is to run. */
+RAISES bool tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender);
+/* The attribute `mailbox` of the tasklet at 1. */
+int tk_get_mailbox(lua_State *L);
+void tk_message_open(lua_State *L, struct tk_bind *bind);
+
+/* verb.c */
+
+/* Waits that verbs of the current tasklet use; freed by tk_verb_done. */
+RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
+                                    const struct tk_kind *kind, const struct tk_arg *arg);
+void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+void tk_verb_open(lua_State *L, struct tk_bind *bind);
+
+/* emitter.c */
+struct tk_source *tk_to_source(lua_State *L, int index, const struct tk_bind *bind);
+void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals);
+
+/* coroutine.c */
+void tk_coroutine_open(lua_State *L, struct tk_bind *bind);
+
+#endif

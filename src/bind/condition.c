@@ -1,0 +1,658 @@
+/*
+ * Conditions: the objects that scripts yield. Constructors, attributes and `tostring` all come from the rows; what is
+ * particular here is WaitForCall's being callable, and WaitCondition, the base of conditions written in Lua.
+ *
+ * A condition is a userdata that begins with the core's struct tk_wait; script values that go with it are its user values.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bind/bind.h"
+
+/* A metatable is one of a condition if it has this key; its value is the row. */
+static const char kind_key = 'K';
+
+#define MAX_PARAMS 8
+
+struct tk_wait *tk_to_wait(lua_State *L, int index, const struct tk_bind *bind)
+{
+    bool is;
+
+    (void)bind;
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
+        return NULL;
+    }
+    is = lua_rawgetp(L, -1, &kind_key) != LUA_TNIL;
+    lua_pop(L, 2);
+    return is ? lua_touserdata(L, index) : NULL;
+}
+
+static struct tk_wait *check_wait(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_wait *wait = tk_to_wait(L, 1, bind);
+
+    if (wait == NULL || wait->kind == NULL) {
+        luaL_typeerror(L, 1, "wait condition");
+    }
+    return wait;
+}
+
+void tk_set_payload(lua_State *L, struct tk_bind *bind, int index, struct tk_wait *wait,
+                    void *payload)
+{
+    if (wait->kind->payload != 0) {
+        tk_push_payload(L, bind, payload);
+        lua_setiuservalue(L, index, wait->kind->payload);
+    }
+}
+
+/* ---- arguments ---- */
+
+/* The descriptor of an integer, a Lua file, or an object with fileno or getfd. The value is on top. */
+static int check_file(lua_State *L, int arg)
+{
+    static const char *const methods[] = {"fileno", "getfd"};
+    luaL_Stream *stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
+    int top = lua_gettop(L);
+
+    if (lua_isinteger(L, -1)) {
+        lua_Integer fd = lua_tointeger(L, -1);
+
+        return fd < 0 || fd > INT32_MAX ? -1 : (int)fd;
+    }
+    if (stream != NULL) {
+        return stream->closef == NULL ? -1 : fileno(stream->f);
+    }
+    for (int i = 0; i < 2 && (lua_isuserdata(L, top) || lua_istable(L, top)); i++) {
+        if (lua_istable(L, top) || luaL_getmetafield(L, top, "__index") != LUA_TNIL) {
+            lua_settop(L, top);
+            if (lua_getfield(L, top, methods[i]) != LUA_TNIL) {
+                lua_pushvalue(L, top);
+                lua_call(L, 1, 1);
+                if (lua_isinteger(L, -1) || lua_isnumber(L, -1)) {
+                    int fd = (int)lua_tonumber(L, -1);
+
+                    lua_settop(L, top);
+                    return fd;
+                }
+                lua_settop(L, top);
+                return -1;
+            }
+            lua_settop(L, top);
+        }
+    }
+    luaL_typeerror(L, arg, "file");
+    return -1;
+}
+
+/* Atoms of a name or a list of names on top; kept in a userdata that takes its place, and released with it. */
+struct names {
+    struct tk_bind *bind;
+    size_t count;
+    struct tk_atom *atom[];
+};
+
+static int names_gc(lua_State *L)
+{
+    struct names *names = lua_touserdata(L, 1);
+
+    for (size_t i = 0; names->bind->sched != NULL && i < names->count; i++) {
+        tk_atom_drop(&names->bind->sched->atoms, names->atom[i]);
+    }
+    names->count = 0;
+    return 0;
+}
+
+static void add_name(lua_State *L, struct names *names)
+{
+    size_t length;
+    const char *text = lua_tolstring(L, -1, &length);
+    struct tk_atom *atom = tk_atom_take(&names->bind->sched->atoms, text, length);
+
+    if (atom == NULL) {
+        luaL_error(L, "not enough memory");
+    }
+    names->atom[names->count++] = atom;
+}
+
+static struct names *check_names(lua_State *L, struct tk_bind *bind, int arg, const char *option)
+{
+    bool list = lua_istable(L, -1);
+    lua_Integer count = list ? luaL_len(L, -1) : 1;
+    struct names *names;
+
+    if (!list && lua_type(L, -1) != LUA_TSTRING) {
+        tk_option_error(L, arg, option, "name or list of names");
+    }
+    names = lua_newuserdatauv(L, sizeof *names + (size_t)count * sizeof names->atom[0], 0);
+    names->bind = bind;
+    names->count = 0;
+    if (luaL_newmetatable(L, "tasklet.names")) {
+        lua_pushcfunction(L, names_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    lua_insert(L, -2);
+    for (lua_Integer i = 1; list && i <= count; i++) {
+        if (lua_geti(L, -1, i) != LUA_TSTRING) {
+            tk_option_error(L, arg, option, "list of names");
+        }
+        add_name(L, names);
+        lua_pop(L, 1);
+    }
+    if (!list) {
+        add_name(L, names);
+    }
+    lua_pop(L, 1);
+    return names;
+}
+
+/* Raises that the value on top is not of the type wanted: as an argument or as an option. */
+static void wrong(lua_State *L, int arg, const struct tk_param *param, const char *expected)
+{
+    if (param->option) {
+        tk_option_error(L, arg, param->name, expected);
+    }
+    lua_pushvalue(L, -1);
+    lua_replace(L, arg);
+    luaL_typeerror(L, arg, expected);
+}
+
+/* Converts the value on top for a parameter; what must stay alive stays on the stack in its place. */
+static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_param *param,
+                    struct tk_arg *arg)
+{
+    struct tk_body *body;
+    struct names *names;
+    int exact;
+
+    arg->given = true;
+    switch (param->type) {
+    case TK_NUMBER:
+        if (lua_type(L, -1) != LUA_TNUMBER) {
+            wrong(L, at, param, "number");
+        }
+        arg->as.number = lua_tonumber(L, -1);
+        break;
+    case TK_INTEGER:
+        arg->as.integer = lua_tointegerx(L, -1, &exact);
+        if (!exact || lua_type(L, -1) != LUA_TNUMBER) {
+            wrong(L, at, param, lua_type(L, -1) == LUA_TNUMBER ? "integer" : "number");
+        }
+        break;
+    case TK_BOOLEAN:
+        arg->as.boolean = lua_toboolean(L, -1);
+        break;
+    case TK_STRING:
+        if (lua_type(L, -1) != LUA_TSTRING) {
+            wrong(L, at, param, "string");
+        }
+        arg->as.string = lua_tostring(L, -1);
+        break;
+    case TK_NAMES:
+        names = check_names(L, bind, at, param->name);
+        arg->as.names.atom = names->atom;
+        arg->as.names.count = names->count;
+        break;
+    case TK_FILE:
+        arg->as.file = check_file(L, at);
+        break;
+    case TK_TASK:
+        body = tk_to_body(L, -1, bind);
+        if (body == NULL) {
+            wrong(L, at, param, "Tasklet");
+        }
+        arg->as.task = &body->task;
+        break;
+    case TK_SOURCE:
+        arg->as.source = tk_to_source(L, -1, bind);
+        if (arg->as.source == NULL) {
+            wrong(L, at, param, "Emitter or emitter class");
+        }
+        break;
+    default:
+        break; /* TK_VALUE: anything */
+    }
+}
+
+static bool is_option(const struct tk_param *params, const char *name)
+{
+    if (strcmp(name, "priority") == 0) {
+        return true;
+    }
+    for (; params != NULL && params->type != TK_END; params++) {
+        if (params->option && strcmp(params->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Raises if the options table at `at` has a name that no parameter has; names those there are. */
+static void check_options(lua_State *L, int at, const struct tk_param *params)
+{
+    lua_pushnil(L);
+    while (lua_next(L, at)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING || !is_option(params, lua_tostring(L, -1))) {
+            const char *name = luaL_tolstring(L, -1, NULL);
+
+            lua_pushfstring(L, "unknown option '%s' (known: ", name);
+            for (; params != NULL && params->type != TK_END; params++) {
+                if (params->option) {
+                    lua_pushfstring(L, "%s, ", params->name);
+                    lua_concat(L, 2);
+                }
+            }
+            lua_pushliteral(L, "priority)");
+            lua_concat(L, 2);
+            luaL_argerror(L, at, lua_tostring(L, -1));
+        }
+    }
+}
+
+static int32_t check_priority(lua_State *L, int at, const struct tk_kind *kind)
+{
+    lua_Integer priority;
+    int exact;
+
+    if (!lua_istable(L, at) || lua_getfield(L, at, "priority") == LUA_TNIL) {
+        return kind->priority;
+    }
+    priority = lua_tointegerx(L, -1, &exact);
+    if (!exact || lua_type(L, -1) != LUA_TNUMBER) {
+        tk_option_error(L, at, "priority", "integer");
+    }
+    if (priority < INT32_MIN || priority > INT32_MAX) {
+        luaL_argerror(L, at, "option 'priority': out of range");
+    }
+    return (int32_t)priority;
+}
+
+/* Reads the arguments for `params`; the values lie on the stack from `*first` on, one a parameter. */
+static void read_args(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind,
+                      struct tk_arg *args, int *first, int *options)
+{
+    const struct tk_param *param = kind->params;
+    int positional = 0, top = lua_gettop(L);
+
+    for (; param != NULL && param->type != TK_END; param++) {
+        positional += !param->option;
+    }
+    *options = positional + 1;
+    if (top > 0 && top == positional && kind->params[positional - 1].optional &&
+        lua_istable(L, top)) {
+        lua_pushnil(L); /* the optional one was left out */
+        lua_insert(L, top);
+    }
+    lua_settop(L, *options);
+    if (!lua_isnil(L, *options)) {
+        luaL_checktype(L, *options, LUA_TTABLE);
+        check_options(L, *options, kind->params);
+    }
+    *first = lua_gettop(L) + 1;
+    param = kind->params;
+    for (int i = 0; param != NULL && param->type != TK_END; param++, i++) {
+        int at = param->option ? *options : i + 1;
+
+        if (!param->option) {
+            lua_pushvalue(L, at);
+        } else if (lua_istable(L, at)) {
+            lua_getfield(L, at, param->name);
+        } else {
+            lua_pushnil(L);
+        }
+        if (!lua_isnil(L, -1) || !(param->option || param->optional)) {
+            convert(L, bind, at, param, &args[i]);
+        }
+    }
+}
+
+/* The constructor of a kind. Upvalues: the binding, the row, the metatable. */
+static int construct(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    const struct tk_kind *kind = lua_touserdata(L, lua_upvalueindex(2));
+    struct tk_arg args[MAX_PARAMS];
+    struct tk_fault fault;
+    struct tk_wait *wait;
+    int first, options, rc;
+    int32_t priority;
+
+    tk_check_open(L, bind);
+    memset(args, 0, sizeof args);
+    read_args(L, bind, kind, args, &first, &options);
+    priority = check_priority(L, options, kind);
+    wait = lua_newuserdatauv(L, kind->size, kind->values);
+    rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
+    if (rc < 0) {
+        return fault.code == TK_ENOMEM ? tk_raise_fault(L, &fault)
+                                       : luaL_argerror(L, kind->params[0].option ? options : 1,
+                                                       fault.text);
+    }
+    wait->priority = priority;
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_setmetatable(L, -2);
+    for (int i = 0; kind->params != NULL && kind->params[i].type != TK_END; i++) {
+        if (kind->params[i].keep != 0) {
+            lua_pushvalue(L, first + i);
+            lua_setiuservalue(L, -2, kind->params[i].keep);
+        }
+    }
+    return 1;
+}
+
+RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index)
+{
+    struct tk_arg args[MAX_PARAMS];
+    struct tk_wait *wait;
+
+    memset(args, 0, sizeof args);
+    args[0].given = true;
+    args[0].as.task = lua_touserdata(L, index);
+    index = lua_absindex(L, index);
+    wait = lua_newuserdatauv(L, bind->ended->size, bind->ended->values);
+    tk_wait_init(wait, bind->ended, bind->sched, args, NULL);
+    lua_getfield(L, LUA_REGISTRYINDEX, bind->ended->name);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, -2, bind->ended->params[0].keep);
+    return wait;
+}
+
+/* ---- attributes ---- */
+
+/* Pushes script value `keep` of the condition at 1, or the list's element that the field means. */
+static void push_kept(lua_State *L, const struct tk_field *field)
+{
+    lua_getiuservalue(L, 1, field->keep);
+    if (field->item != 0 && lua_istable(L, -1)) {
+        lua_rawgeti(L, -1, field->item);
+    }
+    if (field->type == TK_LIST && !lua_istable(L, -1)) {
+        lua_createtable(L, 0, 1);
+        lua_pushinteger(L, 0);
+        lua_setfield(L, -2, "n");
+    }
+}
+
+static void push_of_target(lua_State *L, const struct tk_wait *wait, enum tk_type type)
+{
+    struct tk_task *task = wait->kind->target(wait);
+    struct tk_body *body = tk_container_of(task, struct tk_body, task);
+
+    lua_getiuservalue(L, 1, wait->kind->params[0].keep);
+    if (type == TK_RESULT) {
+        tk_push_result(L, lua_gettop(L), body);
+    } else {
+        tk_push_failure(L, lua_gettop(L), body);
+    }
+}
+
+static int push_field(lua_State *L, const struct tk_wait *wait, const struct tk_field *field)
+{
+    struct tk_arg arg;
+
+    memset(&arg, 0, sizeof arg);
+    arg.given = true;
+    if (field->get != NULL) {
+        field->get(wait, &arg);
+        if (!arg.given) {
+            lua_pushnil(L);
+            return 1;
+        }
+    }
+    switch (field->type) {
+    case TK_NUMBER:
+        lua_pushnumber(L, arg.as.number);
+        if (lua_tonumber(L, -1) == (lua_Number)(lua_Integer)arg.as.number) {
+            lua_pushinteger(L, (lua_Integer)arg.as.number);
+        }
+        break;
+    case TK_INTEGER:
+        lua_pushinteger(L, arg.as.integer);
+        break;
+    case TK_BOOLEAN:
+        lua_pushboolean(L, arg.as.boolean);
+        break;
+    case TK_STRING:
+        lua_pushstring(L, arg.as.string);
+        break;
+    case TK_LIST:
+    case TK_VALUE:
+        push_kept(L, field);
+        break;
+    case TK_RESULT:
+    case TK_ERROR:
+        push_of_target(L, wait, field->type);
+        break;
+    default:
+        lua_pushnil(L);
+        break;
+    }
+    return 1;
+}
+
+/* Upvalues of __index and __newindex: the binding, fields by name, methods or the class. */
+static int condition_index(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = check_wait(L, bind);
+    const char *key;
+
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TLIGHTUSERDATA) {
+        return push_field(L, wait, lua_touserdata(L, -1));
+    }
+    if ((wait->kind->flags & TK_SCRIPT) != 0) {
+        lua_getiuservalue(L, 1, 1);
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, -2) != LUA_TNIL) {
+            return 1;
+        }
+    }
+    lua_pushvalue(L, 2);
+    if (lua_gettable(L, lua_upvalueindex(3)) != LUA_TNIL) {
+        return 1;
+    }
+    key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(key, "triggered") == 0) {
+        lua_pushboolean(L, (wait->flags & TK_CURRENT) != 0);
+    } else if (strcmp(key, "priority") == 0) {
+        lua_pushinteger(L, wait->priority);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+static int condition_newindex(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = check_wait(L, bind);
+    const struct tk_field *field;
+
+    lua_settop(L, 3);
+    if ((wait->kind->flags & TK_SCRIPT) != 0) {
+        lua_getiuservalue(L, 1, 1);
+        lua_pushvalue(L, 2);
+        lua_pushvalue(L, 3);
+        lua_rawset(L, -3);
+        return 0;
+    }
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(2));
+    field = lua_touserdata(L, -1);
+    if (field == NULL || !field->writable) {
+        return luaL_error(L, "%s has no writable attribute '%s'", wait->kind->name,
+                          luaL_tolstring(L, 2, NULL));
+    }
+    lua_pushvalue(L, 3);
+    lua_setiuservalue(L, 1, field->keep);
+    return 0;
+}
+
+static int condition_tostring(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = check_wait(L, bind);
+    char text[200];
+
+    if ((wait->kind->flags & TK_SCRIPT) != 0) {
+        luaL_getmetafield(L, 1, "__name");
+        return 1;
+    }
+    tk_wait_describe(wait, text, sizeof text);
+    if (wait->kind->target != NULL) {
+        lua_getiuservalue(L, 1, wait->kind->params[0].keep);
+        lua_pushfstring(L, "%s(%s)", text, tk_push_name(L, bind, lua_gettop(L)));
+    } else {
+        lua_pushstring(L, text);
+    }
+    return 1;
+}
+
+static int condition_gc(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = lua_touserdata(L, 1);
+
+    if (wait->kind != NULL) {
+        if ((wait->kind->flags & TK_SCRIPT) != 0) {
+            tk_script_remember(L, bind, wait);
+        }
+        tk_wait_finish(wait, bind->sched);
+    }
+    return 0;
+}
+
+/* restart(): begins to count anew, if it is armed. */
+static int condition_restart(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = check_wait(L, bind);
+
+    if (wait->kind->restart != NULL) {
+        wait->kind->restart(wait, tk_check_open(L, bind));
+    }
+    return 0;
+}
+
+static int call_done(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status == LUA_YIELD) {
+        tk_check_raise(L, tk_bind_of(L));
+    }
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
+/* condition(...): fires it, lets its tasklet run, and returns its `return_value`. */
+static int condition_call(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = check_wait(L, bind);
+    int count = lua_gettop(L) - 1;
+
+    tk_check_open(L, bind);
+    lua_createtable(L, count, 1);
+    lua_insert(L, 2);
+    for (int i = count; i > 0; i--) {
+        lua_rawseti(L, 2, i);
+    }
+    lua_pushinteger(L, count);
+    lua_setfield(L, 2, "n");
+    if (tk_wait_fire_now(wait, bind->sched, tk_payload(tk_anchor(L, bind))) < 0) {
+        return luaL_error(L, "not enough memory");
+    }
+    return tk_hand_over(L, bind, call_done, 0);
+}
+
+/* ---- classes ---- */
+
+RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    static const luaL_Reg simple[] = {
+        {"__tostring", condition_tostring}, {"__gc", condition_gc}, {NULL, NULL}};
+    static const luaL_Reg call[] = {{"__call", condition_call}, {NULL, NULL}};
+    static const luaL_Reg restart[] = {{"restart", condition_restart}, {NULL, NULL}};
+    int class = lua_gettop(L);
+
+    (void)bind;
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, kind->name);
+    lua_setfield(L, -2, "__name");
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_rawsetp(L, -2, &kind_key);
+    tk_set_functions(L, simple);
+    if ((kind->flags & TK_CALLED) != 0) {
+        tk_set_functions(L, call);
+    }
+    if (kind->restart != NULL) {
+        lua_pushvalue(L, class);
+        tk_set_functions(L, restart);
+        lua_pop(L, 1);
+    }
+    lua_newtable(L);
+    for (const struct tk_field *field = kind->fields; field != NULL && field->type != TK_END;
+         field++) {
+        lua_pushlightuserdata(L, (void *)field);
+        lua_setfield(L, -2, field->name);
+    }
+    for (int i = 0; i < 2; i++) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushvalue(L, class + 2);
+        lua_pushvalue(L, class);
+        lua_pushcclosure(L, i == 0 ? condition_index : condition_newindex, 3);
+        lua_setfield(L, class + 1, i == 0 ? "__index" : "__newindex");
+    }
+    lua_settop(L, class + 1);
+}
+
+/* The stack's top is the module's table. */
+RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } constants[] = {
+        {"PRIORITY_HIGH", TK_PRIORITY_HIGH},
+        {"PRIORITY_DEFAULT", TK_PRIORITY_DEFAULT},
+        {"PRIORITY_HIGH_IDLE", TK_PRIORITY_HIGH_IDLE},
+        {"PRIORITY_DEFAULT_IDLE", TK_PRIORITY_DEFAULT_IDLE},
+        {"PRIORITY_LOW", TK_PRIORITY_LOW},
+        {"IO_IN", 1},
+        {"IO_PRI", 2},
+        {"IO_OUT", 4},
+        {"IO_ERR", 8},
+        {"IO_HUP", 16},
+    };
+
+    for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
+        lua_pushinteger(L, constants[i].value);
+        lua_setfield(L, -2, constants[i].name);
+    }
+    for (size_t i = 0; bind->kinds[i] != NULL; i++) {
+        const struct tk_kind *kind = bind->kinds[i];
+
+        if ((kind->flags & TK_HIDDEN) != 0) {
+            continue;
+        }
+        lua_newtable(L);
+        tk_condition_class(L, bind, kind);
+        lua_remove(L, -2);
+        if (kind == bind->ended) {
+            lua_pushvalue(L, -1);
+            lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
+        }
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushlightuserdata(L, (void *)kind);
+        lua_rotate(L, -3, -1);
+        lua_pushcclosure(L, construct, 3);
+        lua_setfield(L, -2, kind->name);
+    }
+    tk_script_open(L, bind);
+}

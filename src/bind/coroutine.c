@@ -1,0 +1,189 @@
+/*
+ * coroutine.resume and wrap through which waits pass: a wait inside a generator suspends the whole tasklet, unseen by
+ * whoever resumed the generator. Otherwise they are Lua's own, in results and errors.
+ *
+ * A resume that its caller could not be suspended in (it stands under table.sort, say) is a barrier: a wait inside
+ * finds it, and raises.
+ */
+#include "bind/bind.h"
+
+static int resumed(lua_State *L, int status, lua_KContext context);
+
+/* The generator gave way together with the tasklet, not to us. */
+static bool passes(const struct tk_bind *bind, int status)
+{
+    return status == LUA_YIELD && bind->gave_way;
+}
+
+/*
+ * Resumes the coroutine `co` with the top `args` values. Negative: an error is on top. -2: the tasklet gives way. Else as
+ * many results.
+ */
+static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
+{
+    lua_State *running = bind->running, *blocked_at = bind->blocked_at;
+    bool blocks = running != L || !lua_isyieldable(L);
+    int status, count;
+
+    if (args >= 0) {
+        if (!lua_checkstack(co, args)) {
+            lua_pushliteral(L, "too many arguments to resume");
+            return -1;
+        }
+        lua_xmove(L, co, args);
+    }
+    if (blocks && bind->barrier++ == 0) {
+        bind->blocked_at = L;
+    }
+    bind->running = co;
+    bind->gave_way = false;
+    status = lua_resume(co, L, args < 0 ? 0 : args, &count);
+    bind->L = L;
+    bind->running = running;
+    bind->blocked_at = blocked_at;
+    bind->barrier -= blocks;
+    if (passes(bind, status)) {
+        return -2;
+    }
+    if (status == LUA_OK || status == LUA_YIELD) {
+        if (!lua_checkstack(L, count + 1)) {
+            lua_pop(co, count);
+            lua_pushliteral(L, "too many results to resume");
+            return -1;
+        }
+        lua_xmove(co, L, count);
+        return count;
+    }
+    lua_xmove(co, L, 1);
+    return -1;
+}
+
+/* What coroutine.resume and a wrapped function say of a coroutine that cannot be resumed. */
+static const char *obstacle(lua_State *L, lua_State *co, int args)
+{
+    lua_Debug ar;
+
+    if (lua_status(co) == LUA_YIELD && co != L) {
+        return NULL;
+    }
+    if (co == L || lua_getstack(co, 0, &ar) != 0) {
+        return "cannot resume non-suspended coroutine";
+    }
+    if (lua_status(co) != LUA_OK || lua_gettop(co) == 0) {
+        return "cannot resume dead coroutine";
+    }
+    (void)args;
+    return NULL;
+}
+
+/* `context`: 1 is a wrapped function, whose coroutine is upvalue 2; else the coroutine lies at 1. */
+static int deliver(lua_State *L, struct tk_bind *bind, lua_State *co, int count, bool wrapped)
+{
+    if (count == -2) {
+        return tk_give_way(L, bind, resumed, wrapped);
+    }
+    if (!wrapped) {
+        lua_pushboolean(L, count >= 0);
+        lua_insert(L, count >= 0 ? -count - 1 : -2);
+        return (count >= 0 ? count : 1) + 1;
+    }
+    if (count >= 0) {
+        return count;
+    }
+    if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
+        lua_pop(L, 1);
+        lua_resetthread(co); /* closes its variables; their errors come instead */
+        lua_xmove(co, L, 1);
+    }
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+static lua_State *coroutine_of(lua_State *L, bool wrapped)
+{
+    return lua_tothread(L, wrapped ? lua_upvalueindex(2) : 1);
+}
+
+/* The tasklet goes on, and so does the generator that it waited in. */
+static int resumed(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_State *co = coroutine_of(L, context == 1);
+
+    (void)status;
+    return deliver(L, bind, co, run(L, bind, co, -1), context == 1);
+}
+
+/* An error object that lua_resume left on the dead coroutine is wanted there by lua_resetthread. */
+static int resume(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_State *co = lua_tothread(L, 1);
+    const char *why;
+    int args = lua_gettop(L) - 1;
+
+    if (co == NULL) {
+        return luaL_typeerror(L, 1, "coroutine");
+    }
+    why = obstacle(L, co, args);
+    if (why != NULL) {
+        lua_pushboolean(L, 0);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    return deliver(L, bind, co, run(L, bind, co, args), false);
+}
+
+static int wrapped(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_State *co = coroutine_of(L, true);
+    const char *why = obstacle(L, co, lua_gettop(L));
+
+    if (why != NULL) {
+        return luaL_error(L, "%s", why);
+    }
+    return deliver(L, bind, co, run(L, bind, co, lua_gettop(L)), true);
+}
+
+static int wrap(lua_State *L)
+{
+    lua_State *co;
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    co = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, -2);
+    lua_pushcclosure(L, wrapped, 2);
+    return 1;
+}
+
+/* running(): who has seen a tasklet's coroutine may keep it, so it is not used for another one. */
+static int running(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_current(bind);
+
+    if (body != NULL && body->co == L) {
+        body->pooled = false;
+    }
+    lua_pushboolean(L, lua_pushthread(L));
+    return 2;
+}
+
+/* The stack's top is the module's table. */
+void tk_coroutine_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg functions[] = {
+        {"resume", resume}, {"wrap", wrap}, {"running", running}, {NULL, NULL}};
+
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, functions);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,215 @@
+/*
+ * Blocking verbs: sleep, yield_, join. A verb arms waits of its own beside the tasklet's wait list, which it leaves alone;
+ * they come from a pool and go back when the verb is over, however it ends.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "bind/bind.h"
+
+/* As large as the largest wait that a verb uses. */
+#define VERB_SIZE 128
+
+RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
+                                    const struct tk_kind *kind, const struct tk_arg *arg)
+{
+    struct tk_wait *wait = bind->spare;
+    struct tk_arg args[4] = {{0}};
+    struct tk_fault fault;
+    int rc = TK_ENOMEM;
+
+    fault.code = TK_ENOMEM;
+    if (wait != NULL) {
+        bind->spare = wait->as.next;
+    } else {
+        wait = malloc(VERB_SIZE);
+    }
+    if (wait != NULL) {
+        args[0] = *arg;
+        rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
+        if (rc == 0) {
+            rc = tk_task_block(bind->sched, &body->task, wait, &fault);
+        }
+        if (rc < 0) {
+            wait->as.next = bind->spare;
+            bind->spare = wait;
+        }
+    }
+    if (rc < 0) {
+        tk_verb_done(bind, body);
+        tk_raise_fault(L, &fault);
+    }
+    return wait;
+}
+
+void tk_verb_done(struct tk_bind *bind, struct tk_body *body)
+{
+    struct tk_wait *wait;
+
+    while ((wait = tk_task_unblock(bind->sched, &body->task)) != NULL) {
+        wait->as.next = bind->spare;
+        bind->spare = wait;
+    }
+}
+
+/* A timeout in seconds: absent or negative is for ever (-1). */
+static lua_Number check_timeout(lua_State *L, int arg)
+{
+    lua_Number seconds = luaL_optnumber(L, arg, -1);
+
+    luaL_argcheck(L, seconds == seconds, arg, "not a number");
+    return seconds < 0 ? -1 : seconds;
+}
+
+static int slept(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    (void)status;
+    (void)context;
+    tk_verb_done(bind, tk_current(bind));
+    tk_check_raise(L, bind);
+    return 0;
+}
+
+static int give_way(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    tk_task_give_way(bind->sched, &body->task);
+    return tk_give_way(L, bind, slept, 0);
+}
+
+/* yield_(): lets all others that are ready run. */
+static int module_yield_(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    return give_way(L, bind, tk_check_wait(L, bind));
+}
+
+/* sleep(seconds) */
+static int module_sleep(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_Number seconds = luaL_checknumber(L, 1);
+    struct tk_arg arg = {.given = true, .as.number = seconds * 1000};
+    struct tk_body *body;
+
+    luaL_argcheck(L, seconds >= 0, 1, "time must not be negative");
+    body = tk_check_wait(L, bind);
+    if (seconds == 0) {
+        return give_way(L, bind, body);
+    }
+    tk_verb_wait(L, bind, body, bind->timeout, &arg);
+    tk_task_blocked(bind->sched, &body->task);
+    return tk_give_way(L, bind, slept, 0);
+}
+
+/* ---- join ---- */
+
+/* Raises a JoinError, or returns all results. */
+static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    lua_Integer count;
+
+    tk_observe(bind, body);
+    lua_getiuservalue(L, 1, UV_OUTCOME);
+    if (body->failed) {
+        const char *text;
+
+        lua_rawgeti(L, -1, 1);
+        text = luaL_tolstring(L, -1, NULL);
+        text = lua_pushfstring(L, "tasklet '%s' %s: %s", tk_push_name(L, bind, 1),
+                               tk_error_is(L, -3, bind, "TaskletExit") ? "was killed" : "failed",
+                               text);
+        tk_push_error(L, bind, "JoinError", text);
+        lua_rawgeti(L, 3, 1);
+        lua_setfield(L, -2, "cause");
+        lua_rawgeti(L, 3, 2);
+        lua_setfield(L, -2, "traceback");
+        lua_pushvalue(L, 1);
+        lua_setfield(L, -2, "tasklet");
+        return lua_error(L);
+    }
+    if (!body->packed) {
+        return 1;
+    }
+    lua_getfield(L, -1, "n");
+    count = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    luaL_checkstack(L, (int)count + 1, "too many results");
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, 3, i);
+    }
+    return (int)count;
+}
+
+/* Frame: tasklet, timeout. */
+static int joined(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *target = lua_touserdata(L, 1);
+
+    (void)status;
+    (void)context;
+    tk_verb_done(bind, tk_current(bind));
+    tk_check_raise(L, bind);
+    lua_settop(L, 2);
+    if (target->task.state != TK_ENDED) {
+        return tk_raise_class(L, "TimeoutError", "join took too long");
+    }
+    return outcome(L, bind, target);
+}
+
+/* join(t, timeout): all results of t; its failure is a JoinError. */
+static int module_join(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *target = tk_check_body(L, 1, bind), *body;
+    lua_Number seconds = check_timeout(L, 2);
+    struct tk_arg arg = {.given = true, .as.task = &target->task};
+
+    lua_settop(L, 2);
+    tk_check_open(L, bind);
+    if (target->task.state == TK_ENDED) {
+        return outcome(L, bind, target);
+    }
+    body = tk_check_wait(L, bind);
+    if (body == target) {
+        return tk_raise(L, "a tasklet cannot join itself");
+    }
+    tk_verb_wait(L, bind, body, bind->ended, &arg);
+    if (seconds >= 0) {
+        arg.as.number = seconds * 1000;
+        tk_verb_wait(L, bind, body, bind->timeout, &arg);
+    }
+    tk_task_blocked(bind->sched, &body->task);
+    return tk_give_way(L, bind, joined, 0);
+}
+
+/* now(): milliseconds, with fractions, of the monotonic clock. */
+static int mainloop_now(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    lua_pushnumber(L, (lua_Number)bind->hooks->now(bind->context) / 1e6);
+    return 1;
+}
+
+/* The stack's top is the module's table. */
+void tk_verb_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg functions[] = {{"sleep", module_sleep},
+                                         {"yield_", module_yield_},
+                                         {"join", module_join},
+                                         {NULL, NULL}};
+    static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
+
+    (void)bind;
+    tk_set_functions(L, functions);
+    lua_getfield(L, -1, "Tasklet");
+    tk_set_functions(L, functions);
+    lua_pop(L, 1);
+    lua_newtable(L);
+    tk_set_functions(L, mainloop);
+    lua_setfield(L, -2, "mainloop");
+}

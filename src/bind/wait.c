@@ -1,0 +1,353 @@
+/*
+ * Yield, wait and get_event: the grammar of what may be yielded, and how the event comes back.
+ *
+ * The conditions of a wait lie in the frame of the function that waits, from 1 on, while the tasklet is suspended: that
+ * keeps them alive, and the index of a condition in its list is its place in the frame.
+ */
+#include <stdlib.h>
+
+#include "bind/bind.h"
+
+#define SMALL 16
+
+static int bad_value(lua_State *L, int index)
+{
+    return tk_raise(L, "bad yield: got %s (a Message, or wait conditions, Tasklets, functions or "
+                       "fresh coroutines are expected)",
+                    luaL_typename(L, index));
+}
+
+/* Replaces a list at 1 by its elements. */
+static void spread(lua_State *L)
+{
+    lua_Integer count = luaL_len(L, 1);
+
+    if (count == 0) {
+        tk_raise(L, "bad yield: an empty list");
+    }
+    if (count < 0 || count > 1000000 || !lua_checkstack(L, (int)count + 20)) {
+        tk_raise(L, "bad yield: too many conditions");
+    }
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_geti(L, 1, i);
+    }
+    lua_remove(L, 1);
+}
+
+/* A function or coroutine at `index` becomes a tasklet that has not begun. */
+static void make_tasklet(lua_State *L, struct tk_bind *bind, int index)
+{
+    tk_push_table(L, bind, TABLE_TASKLET);
+    tk_body_make(L, bind, index, 0, lua_gettop(L), false);
+    lua_replace(L, index);
+    lua_pop(L, 1);
+}
+
+/* Makes each of the `count` values of the frame a condition. True: some are for tasklets not begun. */
+static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, int count)
+{
+    bool fresh = false;
+
+    for (int i = 1; i <= count; i++) {
+        list[i - 1] = tk_to_wait(L, i, bind);
+        if (list[i - 1] == NULL && tk_to_body(L, i, bind) == NULL && !tk_is_startable(L, i)) {
+            bad_value(L, i);
+        }
+    }
+    for (int i = 1; i <= count; i++) {
+        if (list[i - 1] == NULL) {
+            if (tk_to_body(L, i, bind) == NULL) {
+                make_tasklet(L, bind, i);
+                fresh = true;
+            }
+            list[i - 1] = tk_push_ended(L, bind, i);
+            lua_replace(L, i);
+        }
+    }
+    return fresh;
+}
+
+/* Those made by `convert` begin, one after the other, when the caller gives way. */
+static void begin_fresh(struct tk_bind *bind, struct tk_wait **list, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (list[i]->kind == bind->ended) {
+            struct tk_task *task = list[i]->kind->target(list[i]);
+
+            if (task->state == TK_NEW) {
+                tk_task_begin(bind->sched, task, true);
+            }
+        }
+    }
+}
+
+/* Undoes make_tasklet when the wait was refused. */
+static void drop_fresh(lua_State *L, struct tk_bind *bind, struct tk_wait **list, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (list[i]->kind == bind->ended) {
+            struct tk_task *task = list[i]->kind->target(list[i]);
+            struct tk_body *body = tk_container_of(task, struct tk_body, task);
+
+            if (task->state == TK_NEW && body->co != NULL) {
+                tk_push_error(L, bind, "TaskletExit", "never begun");
+                tk_end_unbegun(L, bind, body);
+            }
+        }
+    }
+}
+
+static void warn_unread(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    body->event = false;
+    tk_push_body(L, bind, body);
+    luaL_where(L, 1);
+    lua_pushfstring(L, "%sforgot to read an event (tasklet '%s')", lua_tostring(L, -1),
+                    tk_push_name(L, bind, lua_gettop(L) - 1));
+    lua_warning(L, lua_tostring(L, -1), 0);
+    lua_pop(L, 4);
+}
+
+/*
+ * Makes the values of the frame the wait list of the current tasklet. 1: an event can be taken at once. 0: the
+ * tasklet must give way.
+ */
+static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    struct tk_wait *small[SMALL], **list = small;
+    struct tk_fault fault;
+    int count, rc;
+    bool fresh;
+
+    if (lua_gettop(L) == 1 && lua_istable(L, 1) && !tk_is_message(L, 1, bind)) {
+        spread(L);
+    }
+    count = lua_gettop(L);
+    if (count == 0) {
+        return tk_raise(L, "bad yield: nothing to wait for");
+    }
+    if (count > SMALL) {
+        list = lua_newuserdatauv(L, (size_t)count * sizeof *list, 0);
+    }
+    luaL_checkstack(L, 20, NULL);
+    if (body->event) {
+        warn_unread(L, bind, body);
+    }
+    fresh = convert(L, bind, list, count);
+    bind->L = L;
+    rc = tk_task_wait(bind->sched, &body->task, list, (size_t)count, &fault);
+    if (rc < 0) {
+        drop_fresh(L, bind, list, count);
+        if (tk_script_error(L, bind)) {
+            return lua_error(L);
+        }
+        return tk_raise_fault(L, &fault);
+    }
+    if (fresh) {
+        begin_fresh(bind, list, count);
+        if (rc > 0) {
+            /* They run first; the event that is there is taken afterwards. */
+            body->task.state = TK_WAITING;
+            body->task.priority = 0;
+            tk_runq_push(&bind->sched->ready, &body->task);
+            rc = 0;
+        }
+        tk_sched_hand_over(bind->sched, NULL);
+    }
+    if (rc == 0) {
+        body->waiting = true;
+    }
+    return rc;
+}
+
+/* Pushes the event that bind->event is: the condition that lies in the frame, or the message. */
+static void push_event(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_wait *wait = bind->event.wait;
+
+    bind->event.wait = NULL;
+    if ((wait->kind->flags & TK_MAIL) != 0) {
+        tk_push_payload(L, bind, bind->event.payload);
+        return;
+    }
+    lua_pushvalue(L, (int)wait->index);
+    tk_set_payload(L, bind, lua_gettop(L), wait, bind->event.payload);
+}
+
+/* The value on top becomes the event that get_event returns. */
+static void keep_event(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    tk_push_table(L, bind, TABLE_EVENTS);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, body->anchor);
+    lua_pop(L, 1);
+    body->event = true;
+}
+
+/* `context`: 1 returns the event, 0 keeps it for get_event. */
+static int waited(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_current(bind);
+
+    if (status == LUA_YIELD && body->raise) {
+        tk_check_raise(L, bind);
+    }
+    push_event(L, bind);
+    if (context == 1) {
+        return 1;
+    }
+    keep_event(L, bind, body);
+    return 0;
+}
+
+static int sent(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status == LUA_YIELD) {
+        tk_check_raise(L, tk_bind_of(L));
+    }
+    return 0;
+}
+
+static int wait_for(lua_State *L, struct tk_bind *bind, lua_KContext context)
+{
+    struct tk_body *body = tk_check_wait(L, bind);
+
+    if (lua_gettop(L) == 1 && tk_is_message(L, 1, bind)) {
+        if (body->event) {
+            warn_unread(L, bind, body);
+        }
+        tk_message_send(L, bind, 1, body);
+        return tk_hand_over(L, bind, sent, 0);
+    }
+    if (install(L, bind, body) == 0) {
+        return tk_give_way(L, bind, waited, context);
+    }
+    tk_task_take(bind->sched, &body->task, &bind->event);
+    return waited(L, LUA_OK, context);
+}
+
+/* wait(...): yields what it is given and returns the event. */
+static int module_wait(lua_State *L)
+{
+    return wait_for(L, tk_bind_of(L), 1);
+}
+
+/*
+ * coroutine.yield: in the body of a tasklet it waits; in a generator of the script's own, or outside, it is Lua's own.
+ */
+static int module_yield(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_current(bind);
+
+    if (body == NULL || body->co != L || bind->running != L) {
+        return lua_yield(L, lua_gettop(L));
+    }
+    return wait_for(L, bind, 0);
+}
+
+/* get_event(): what ended the last wait of the current tasklet, once. */
+static int get_event(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_current(bind);
+
+    if (body == NULL) {
+        return tk_raise(L, "get_event outside a tasklet");
+    }
+    if (!body->event) {
+        return tk_raise(L, "get_event: there is no event to read");
+    }
+    body->event = false;
+    tk_push_table(L, bind, TABLE_EVENTS);
+    lua_rawgeti(L, -1, body->anchor);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, body->anchor);
+    return 1;
+}
+
+/* ---- Lua's own coroutine.yield, called by a function that was made before the module was loaded ---- */
+
+static int install_stock(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = lua_touserdata(L, lua_upvalueindex(2));
+
+    if (lua_gettop(L) == 1 && tk_is_message(L, 1, bind)) {
+        tk_message_send(L, bind, 1, body);
+        lua_settop(L, 0);
+        return 0;
+    }
+    if (install(L, bind, body) > 0) {
+        body->task.state = TK_WAITING;
+        body->task.priority = 0;
+        tk_runq_push(&bind->sched->ready, &body->task);
+        body->waiting = true;
+    }
+    return lua_gettop(L);
+}
+
+void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
+{
+    lua_State *co = body->co, *L = bind->L;
+    int count = lua_gettop(co), top = lua_gettop(L);
+
+    /* The values lie in the frame of yield, from 1 on; they are looked at on L, for errors must not end `co`. */
+    body->stock = true;
+    if (!lua_checkstack(co, LUA_MINSTACK) || !lua_checkstack(L, count + LUA_MINSTACK)) {
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables);
+    lua_rawgeti(L, -1, TABLE_BINDING);
+    lua_pushlightuserdata(L, body);
+    lua_pushcclosure(L, install_stock, 2);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    lua_xmove(co, L, count);
+    bind->sched->current = NULL;
+    if (lua_pcall(L, count, LUA_MULTRET, 0) != LUA_OK) {
+        lua_pushvalue(L, -1);
+        tk_throw(L, bind, body);
+        if (body->task.state == TK_RUNNING) {
+            tk_task_give_way(bind->sched, &body->task);
+        }
+    } else {
+        count = lua_gettop(L) - top;
+        lua_checkstack(co, count + LUA_MINSTACK);
+        lua_xmove(L, co, count);
+        if (body->task.state == TK_RUNNING) {
+            /* A message: the receivers go first. */
+            tk_sched_hand_over(bind->sched, &body->task);
+        }
+    }
+    lua_settop(L, top);
+}
+
+void tk_stock_event(struct tk_bind *bind, struct tk_body *body)
+{
+    if (!body->raise && bind->event.wait != NULL) {
+        lua_State *co = body->co;
+
+        push_event(co, bind);
+        keep_event(co, bind, body);
+    }
+    lua_settop(body->co, 0);
+}
+
+/* The stack's top is the module's table. */
+void tk_wait_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg functions[] = {
+        {"wait", module_wait}, {"get_event", get_event}, {NULL, NULL}};
+    static const luaL_Reg yield[] = {{"yield", module_yield}, {NULL, NULL}};
+
+    tk_set_functions(L, functions);
+    lua_getfield(L, -1, "Tasklet");
+    tk_set_functions(L, functions);
+    lua_pop(L, 1);
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, yield);
+    lua_pop(L, 1);
+}
