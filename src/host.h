@@ -1,0 +1,51 @@
+/*
+ * The host inside: what the files that join the rooms share. A host is one loop and one binding, on one Lua state.
+ *
+ * Teardown order (tasklet_host_free, and the guard's __gc when the Lua state goes first):
+ *   1. coroutines of unfinished tasklets are closed: their <close> variables run, nothing may wait
+ *   2. the binding is told that the scheduler goes: every function raises from now on
+ *   3. the Lua state, if it is the host's own
+ *   4. the loop: watches, handles, and the uv loop if it is the host's own; then the scheduler
+ */
+#ifndef TK_HOST_H
+#define TK_HOST_H
+
+#include <lua.h>
+
+#include "bind/module.h"
+#include "loop/loop.h"
+#include "tasklet.h"
+
+struct tasklet_host {
+    struct tk_loop loop; /* first */
+    struct tk_bind *bind;
+    lua_State *L;
+    bool owns_lua;
+    bool in_lua;  /* it belongs to the Lua state: goes with it */
+    bool running; /* tasklet_host_run or mainloop.run is on the C stack */
+    bool quit;    /* mainloop.quit was called and not dealt with */
+    bool ending;  /* interrupted: the program ends when all tasklets have */
+    bool ending_by_quit; /* the program ends when the main tasklet does */
+    bool exited;  /* os.exit was called */
+    bool parked;  /* the main tasklet is in mainloop.run */
+    bool has_status;
+    int status;
+    atomic_int interrupted; /* 0, or the status + 1 */
+    struct tk_body *main;   /* NULL: none, or ended */
+    int main_anchor;
+    struct tasklet_options options;
+};
+
+/* mainloop.c: mainloop.run, quit; os.exit; running the host. */
+void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
+/* A turn of the loop is over. */
+void tk_mainloop_turned(struct tasklet_host *host);
+/* The interrupt has come to the loop. */
+void tk_mainloop_interrupt(struct tasklet_host *host);
+
+/* luv.c: luv on the host's loop. */
+void tk_luv_open(lua_State *L, struct tasklet_host *host);
+/* The loop of a luv that is loaded already, or NULL. */
+uv_loop_t *tk_luv_loaded(lua_State *L);
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * luv on the host's loop: `require "luv"` (or "uv") loads Debian's lua-luv, tells it the loop and how to call
+ * functions. Nothing is linked: luv's own shared object is asked for its two hooks.
+ */
+#include <dlfcn.h>
+#include <lauxlib.h>
+
+#include "host.h"
+
+typedef int (*call_hook)(lua_State *L, int nargs, int nresults, int flags);
+
+/* The path of luv's shared object, pushed; NULL, with nothing pushed: there is none. */
+static const char *push_path(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "package");
+    if (!lua_istable(L, -1) || lua_getfield(L, -1, "searchpath") != LUA_TFUNCTION) {
+        lua_pop(L, 2);
+        return NULL;
+    }
+    lua_pushliteral(L, "luv");
+    lua_getfield(L, -3, "cpath");
+    lua_call(L, 2, 1);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    return lua_tostring(L, -1);
+}
+
+/* Copies a symbol's address to a function pointer, which ISO C has no cast for. */
+static bool symbol(void *object, const char *name, void *function)
+{
+    void *address = dlsym(object, name);
+
+    *(void **)function = address;
+    return address != NULL;
+}
+
+/* luv calls every callback through this: as lua_pcall, but an error is reported and ends nothing. */
+static int call(lua_State *L, int nargs, int nresults, int flags)
+{
+    struct tk_bind *bind;
+    int base = lua_gettop(L) - nargs, status;
+
+    (void)flags;
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    bind = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    bind->L = L;
+    status = tk_call_guarded(L, bind, nargs, nresults, "a luv callback");
+    if (status != LUA_OK) {
+        return -status;
+    }
+    return nresults == LUA_MULTRET ? lua_gettop(L) - base + 1 : nresults;
+}
+
+static int load_luv(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
+    void (*set_loop)(lua_State *, uv_loop_t *);
+    void (*set_callback)(lua_State *, call_hook);
+    lua_CFunction open;
+    const char *path;
+    void *object;
+
+    if (bind->sched == NULL) {
+        return luaL_error(L, "the tasklet host is closed");
+    }
+    lua_settop(L, 1);
+    path = push_path(L);
+    object = path == NULL ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (object == NULL) {
+        return luaL_error(L, "module 'luv' not found: install it (Debian: lua-luv)%s%s",
+                          path == NULL ? "" : ": ", path == NULL ? "" : dlerror());
+    }
+    if (!symbol(object, "luv_set_loop", &set_loop) ||
+        !symbol(object, "luv_set_callback", &set_callback) ||
+        !symbol(object, "luaopen_luv", &open)) {
+        return luaL_error(L, "this luv cannot share a loop: %s", path);
+    }
+    set_loop(L, host->loop.uv);
+    set_callback(L, call);
+    lua_pushcfunction(L, open);
+    lua_call(L, 0, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "luv");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "uv");
+    lua_pop(L, 1);
+    return 1;
+}
+
+uv_loop_t *tk_luv_loaded(lua_State *L)
+{
+    uv_loop_t *(*get_loop)(lua_State *);
+    void (*set_callback)(lua_State *, call_hook);
+    uv_loop_t *loop = NULL;
+    const char *path;
+    int top = lua_gettop(L);
+    void *object;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "luv") == LUA_TTABLE) {
+        path = push_path(L);
+        object = path == NULL ? NULL : dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+        if (object != NULL && symbol(object, "luv_loop", &get_loop) &&
+            symbol(object, "luv_set_callback", &set_callback)) {
+            loop = get_loop(L);
+            set_callback(L, call);
+        }
+    }
+    lua_settop(L, top);
+    return loop;
+}
+
+void tk_luv_open(lua_State *L, struct tasklet_host *host)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (int i = 0; i < 2; i++) {
+        lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+        lua_pushlightuserdata(L, host);
+        lua_pushcclosure(L, load_luv, 2);
+        lua_setfield(L, -2, i == 0 ? "luv" : "uv");
+    }
+    lua_pop(L, 1);
+}

@@ -1,0 +1,317 @@
+/*
+ * The main loop: tasklet_host_run, mainloop.run and quit, os.exit, interrupts - all that begins and ends a program.
+ *
+ * In the host program the main chunk is a tasklet and mainloop.run parks it; in plain Lua mainloop.run
+ * is the loop. A program ends when nothing is left, or by quit, by os.exit, or by an interrupt.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+
+#include <lauxlib.h>
+
+static struct tasklet_host *host_of(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    tk_check_open(L, bind);
+    return lua_touserdata(L, lua_upvalueindex(2));
+}
+
+/* Runs what is ready before the loop turns for the first time. */
+static void run_batch(struct tasklet_host *host)
+{
+    struct tk_bind *bind = host->bind;
+
+    bind->L = host->L;
+    tk_sched_hand_over(bind->sched, NULL);
+    bind->sched->budget = 1;
+    tk_drive(bind);
+    tk_report(bind);
+}
+
+static bool anything_left(const struct tasklet_host *host)
+{
+    return host->loop.sched.alive > 0 || uv_loop_alive(host->loop.uv);
+}
+
+/* ---- mainloop.run and quit ---- */
+
+static int push_status(lua_State *L, struct tasklet_host *host, bool by_quit)
+{
+    if (by_quit) {
+        lua_pushinteger(L, host->status);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+/* The main tasklet was parked and goes on. */
+static int unparked(lua_State *L, int status, lua_KContext context)
+{
+    struct tasklet_host *host = host_of(L);
+    bool by_quit = host->quit;
+
+    (void)status;
+    (void)context;
+    host->parked = false;
+    host->quit = false;
+    tk_check_raise(L, host->bind);
+    return push_status(L, host, by_quit);
+}
+
+static void unpark(struct tasklet_host *host)
+{
+    struct tk_task *main = &host->main->task;
+
+    host->parked = false;
+    tk_task_count(host->bind->sched, main, true);
+    if (main->state == TK_BLOCKED && !tk_task_queued(main)) {
+        tk_task_give_way(host->bind->sched, main);
+    }
+}
+
+/* run(): in the host's main tasklet, waits until the program could end; else runs the loop. */
+static int mainloop_run(lua_State *L)
+{
+    struct tasklet_host *host = host_of(L);
+    struct tk_bind *bind = host->bind;
+    struct tk_body *body = tk_current(bind);
+    bool by_quit;
+
+    if (body != NULL && body == host->main) {
+        tk_check_wait(L, bind);
+        host->parked = true;
+        tk_task_count(bind->sched, &body->task, false);
+        tk_task_blocked(bind->sched, &body->task);
+        return tk_give_way(L, bind, unparked, 0);
+    }
+    if (host->running || body != NULL) {
+        return tk_raise(L, "the main loop is running already");
+    }
+    host->running = true;
+    host->quit = false;
+    uv_run(host->loop.uv, UV_RUN_DEFAULT);
+    host->running = false;
+    bind->L = L;
+    tk_report(bind);
+    by_quit = host->quit;
+    host->quit = false;
+    return push_status(L, host, by_quit);
+}
+
+/* quit(status): the loop returns; the program ends with that status, 0 if absent. */
+static int mainloop_quit(lua_State *L)
+{
+    struct tasklet_host *host = host_of(L);
+    lua_Integer status = luaL_optinteger(L, 1, 0);
+
+    host->status = (int)status;
+    host->has_status = true;
+    host->quit = true;
+    uv_stop(host->loop.uv);
+    return 0;
+}
+
+/* ---- os.exit ---- */
+
+static int never(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return luaL_error(L, "the program has ended");
+}
+
+/*
+ * os.exit(code): ends the program in good order, closing the state: nobody is resumed again, and tasklet_host_run
+ * returns the status. Where the caller cannot be suspended Lua's own does it, with the state closed.
+ * Upvalue 3: Lua's own os.exit.
+ */
+static int exit_program(lua_State *L)
+{
+    struct tasklet_host *host = host_of(L);
+    struct tk_bind *bind = host->bind;
+    struct tk_body *body = tk_current(bind);
+    int status = EXIT_SUCCESS;
+
+    if (lua_isboolean(L, 1)) {
+        status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else {
+        status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+    }
+    if (body == NULL || bind->running != L || bind->barrier > 0 || !lua_isyieldable(L) ||
+        bind->sched->frame != NULL) {
+        lua_pushvalue(L, lua_upvalueindex(3));
+        lua_pushinteger(L, status);
+        lua_pushboolean(L, 1);
+        lua_call(L, 2, 0);
+        return 0;
+    }
+    host->status = status;
+    host->has_status = true;
+    host->exited = true;
+    bind->stopped = true;
+    uv_stop(host->loop.uv);
+    tk_task_blocked(bind->sched, &body->task);
+    return tk_give_way(L, bind, never, 0);
+}
+
+/* ---- interrupts ---- */
+
+/* Runs at the next instruction of whatever ran when the interrupt came. */
+static void interrupt_hook(lua_State *L, lua_Debug *ar)
+{
+    struct tk_bind *bind;
+    struct tk_body *body;
+
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    bind = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    body = bind->sched == NULL ? NULL : tk_current(bind);
+    if (body != NULL) {
+        body->killed = true;
+        tk_push_error(L, bind, "TaskletExit", "interrupted");
+        lua_error(L);
+    }
+}
+
+void tasklet_host_interrupt(struct tasklet_host *host, int status)
+{
+    lua_State *running = host->bind->running;
+
+    atomic_store(&host->interrupted, status + 1);
+    if (running != NULL) {
+        lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    }
+    tk_loop_wake(&host->loop);
+}
+
+void tk_mainloop_interrupt(struct tasklet_host *host)
+{
+    int status = atomic_exchange(&host->interrupted, 0);
+
+    if (status == 0) {
+        return;
+    }
+    host->status = status - 1;
+    host->has_status = true;
+    host->ending = true;
+    tk_kill_all(host->bind);
+}
+
+/* ---- the host's run ---- */
+
+static bool main_ended(const struct tasklet_host *host)
+{
+    return host->main == NULL || host->main->task.state == TK_ENDED;
+}
+
+void tk_mainloop_turned(struct tasklet_host *host)
+{
+    tk_report(host->bind);
+    if (host->ending && main_ended(host) && host->loop.sched.alive == 0) {
+        uv_stop(host->loop.uv);
+    }
+}
+
+/* The loop has stopped: is there a reason to go on? */
+static bool go_on(struct tasklet_host *host)
+{
+    if (host->exited) {
+        return false;
+    }
+    if (host->quit) {
+        if (!host->parked) {
+            return false;
+        }
+        host->ending_by_quit = true;
+        unpark(host);
+        return true;
+    }
+    if (host->ending && host->loop.sched.alive == 0) {
+        return false;
+    }
+    if (host->ending_by_quit && main_ended(host)) {
+        return false;
+    }
+    if (anything_left(host)) {
+        return true;
+    }
+    if (host->parked) {
+        unpark(host);
+        return true;
+    }
+    return false;
+}
+
+int tasklet_host_start(struct tasklet_host *host, int nargs)
+{
+    lua_State *L = host->L;
+    struct tk_bind *bind = host->bind;
+
+    if (host->main != NULL || nargs < 0 || lua_gettop(L) < nargs + 1) {
+        return TASKLET_ESTATE;
+    }
+    bind->L = L;
+    tk_push_table(L, bind, TABLE_TASKLET);
+    lua_insert(L, -nargs - 2);
+    host->main = tk_body_make(L, bind, lua_gettop(L) - nargs, nargs, lua_gettop(L) - nargs - 1,
+                              false);
+    lua_pushliteral(L, "main");
+    lua_setiuservalue(L, -2, UV_BODY);
+    host->main->named = true;
+    host->main->pooled = false;
+    host->main_anchor = luaL_ref(L, LUA_REGISTRYINDEX); /* its end is looked at */
+    lua_pop(L, 2);
+    tk_task_begin(bind->sched, &host->main->task, true);
+    return 0;
+}
+
+int tasklet_host_run(struct tasklet_host *host)
+{
+    if (host->running) {
+        return TASKLET_ESTATE;
+    }
+    host->running = true;
+    run_batch(host);
+    while (go_on(host)) {
+        uv_run(host->loop.uv, UV_RUN_DEFAULT);
+        if (host->ending_by_quit && main_ended(host)) {
+            break;
+        }
+    }
+    host->running = false;
+    tk_report(host->bind);
+    if (host->has_status) {
+        return host->status;
+    }
+    return host->bind->failures > 0 ? 1 : 0;
+}
+
+void tk_mainloop_open(lua_State *L, struct tasklet_host *host)
+{
+    static const luaL_Reg functions[] = {
+        {"run", mainloop_run}, {"quit", mainloop_quit}, {NULL, NULL}};
+
+    tk_bind_push_module(L, host->bind);
+    lua_getfield(L, -1, "mainloop");
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    lua_pushlightuserdata(L, host);
+    luaL_setfuncs(L, functions, 2);
+    lua_pop(L, 2);
+    if (host->in_lua) {
+        return; /* os.exit stays Lua's own */
+    }
+    if (lua_getglobal(L, "os") == LUA_TTABLE) {
+        lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+        lua_pushlightuserdata(L, host);
+        lua_getfield(L, -3, "exit");
+        lua_pushcclosure(L, exit_program, 3);
+        lua_setfield(L, -2, "exit");
+    }
+    lua_pop(L, 1);
+}

@@ -1,0 +1,325 @@
+/*
+ * The library's top: puts loop and binding together into a host, and takes them apart. The order of teardown is in
+ * host.h.
+ */
+#include "tasklet.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "loop/signals.h"
+#include "wait/kinds.h"
+
+#define TEXT(x) #x
+#define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
+
+#define TK_WAIT_KIND(name) &tk_wait_##name,
+static const struct tk_kind *const kinds[] = {
+#include "wait_kinds.h"
+    NULL,
+};
+#undef TK_WAIT_KIND
+
+const char *tasklet_version(void)
+{
+    return VERSION(TASKLET_VERSION_MAJOR, TASKLET_VERSION_MINOR, TASKLET_VERSION_PATCH);
+}
+
+const char *tasklet_strerror(int code)
+{
+    switch (code) {
+    case TASKLET_ENOMEM:
+        return "not enough memory";
+    case TASKLET_EINVAL:
+        return "invalid argument";
+    case TASKLET_ELOOP:
+        return "the event loop refused";
+    case TASKLET_ESTATE:
+        return "not possible in this state";
+    default:
+        return code >= 0 ? "no error" : "unknown error";
+    }
+}
+
+void tasklet_options_init(struct tasklet_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->size = sizeof *options;
+}
+
+/* ---- hooks ---- */
+
+static void drop_payload(void *context, void *payload)
+{
+    struct tasklet_host *host = context;
+
+    if (host->bind != NULL) {
+        tk_unanchor(host->bind->L, host->bind, (int)(intptr_t)payload);
+    }
+}
+
+static void *share_payload(void *context, void *payload)
+{
+    struct tasklet_host *host = context;
+    lua_State *L = host->bind->L;
+
+    tk_push_anchored(L, host->bind, (int)(intptr_t)payload);
+    return tk_payload(tk_anchor(L, host->bind));
+}
+
+static void unnamed_message(void *context, struct tk_task *task, void *payload)
+{
+    struct tasklet_host *host = context;
+
+    tk_warn_unnamed(host->bind->L, host->bind, task, payload);
+}
+
+static void alive(void *context, bool is)
+{
+    struct tasklet_host *host = context;
+
+    tk_loop_hold(&host->loop, is);
+}
+
+static void run(void *context)
+{
+    struct tasklet_host *host = context;
+
+    host->bind->L = host->bind->main;
+    tk_drive(host->bind);
+}
+
+static void turned(void *context)
+{
+    tk_mainloop_turned(context);
+}
+
+static void woken(void *context)
+{
+    tk_mainloop_interrupt(context);
+}
+
+static const struct tk_loop_hooks loop_hooks = {
+    .sched = {.drop = drop_payload,
+              .share = share_payload,
+              .unnamed = unnamed_message,
+              .alive = alive},
+    .run = run,
+    .turned = turned,
+    .woken = woken,
+};
+
+static void report_error(void *context, const char *text)
+{
+    struct tasklet_host *host = context;
+
+    if (host->options.on_error != NULL) {
+        host->options.on_error(host->options.context, text);
+    }
+}
+
+static uint64_t now(void *context)
+{
+    struct tasklet_host *host = context;
+
+    return tk_loop_now(&host->loop);
+}
+
+static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = now};
+
+/* ---- making ---- */
+
+/* The Lua state goes first: all that needs it is done now. */
+static int guard_gc(lua_State *L)
+{
+    struct tasklet_host **guard = lua_touserdata(L, 1);
+    struct tasklet_host *host = *guard;
+
+    *guard = NULL;
+    if (host == NULL) {
+        return 0;
+    }
+    tk_report(host->bind);
+    tk_close_all(host->bind);
+    tk_bind_closed(host->bind);
+    host->bind = NULL;
+    if (host->in_lua && tk_loop_close(&host->loop)) {
+        free(host);
+    }
+    return 0;
+}
+
+static int push_module(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
+
+    tk_bind_patch(L, bind);
+    tk_bind_push_module(L, bind);
+    return 1;
+}
+
+/* Runs protected: makes the binding and what goes with it. Argument: the host. */
+static int open_host(lua_State *L)
+{
+    struct tasklet_host *host = lua_touserdata(L, 1);
+    struct tasklet_host **guard = lua_newuserdatauv(L, sizeof *guard, 0);
+
+    *guard = NULL;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, guard_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.guard");
+    host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
+                              &bind_hooks, host);
+    lua_pushcclosure(L, push_module, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "tasklet");
+    tk_mainloop_open(L, host);
+    tk_luv_open(L, host);
+    tk_bind_patch(L, host->bind);
+    *guard = host;
+    return 0;
+}
+
+static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop_t *uv,
+                     struct tasklet_host **out)
+{
+    struct tasklet_host *host = calloc(1, sizeof *host);
+    struct tk_fault fault;
+    int rc;
+
+    if (host == NULL) {
+        return TASKLET_ENOMEM;
+    }
+    host->options = *options;
+    host->in_lua = in_lua;
+    host->L = options->lua;
+    rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
+    if (rc < 0) {
+        free(host);
+        return rc == TK_ENOMEM ? TASKLET_ENOMEM : TASKLET_ELOOP;
+    }
+    if (host->L == NULL) {
+        host->L = luaL_newstate();
+        host->owns_lua = true;
+    }
+    rc = TASKLET_ENOMEM;
+    if (host->L != NULL) {
+        if (host->owns_lua) {
+            luaL_openlibs(host->L);
+        }
+        lua_pushcfunction(host->L, open_host);
+        lua_pushlightuserdata(host->L, host);
+        if (tk_signals_source(&host->loop) != NULL && lua_pcall(host->L, 1, 0, 0) == LUA_OK) {
+            *out = host;
+            return 0;
+        }
+        if (host->bind != NULL) {
+            tk_bind_closed(host->bind);
+        }
+        if (host->owns_lua) {
+            lua_close(host->L);
+        }
+    }
+    tk_loop_close(&host->loop);
+    free(host);
+    return rc;
+}
+
+int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host **out)
+{
+    struct tasklet_options defaults;
+
+    if (options == NULL) {
+        tasklet_options_init(&defaults);
+        options = &defaults;
+    }
+    if (options->size != sizeof *options || out == NULL) {
+        return TASKLET_EINVAL;
+    }
+    return make_host(options, false, NULL, out);
+}
+
+void tasklet_host_free(struct tasklet_host *host)
+{
+    if (host == NULL) {
+        return;
+    }
+    if (host->bind != NULL) {
+        struct tasklet_host **guard;
+
+        tk_report(host->bind);
+        tk_close_all(host->bind);
+        tk_bind_closed(host->bind);
+        host->bind = NULL;
+        lua_getfield(host->L, LUA_REGISTRYINDEX, "tasklet.guard");
+        guard = lua_touserdata(host->L, -1);
+        if (guard != NULL) {
+            *guard = NULL;
+        }
+        lua_pop(host->L, 1);
+    }
+    if (host->owns_lua) {
+        lua_close(host->L);
+    }
+    if (tk_loop_close(&host->loop)) {
+        free(host);
+    }
+}
+
+struct lua_State *tasklet_host_lua(struct tasklet_host *host)
+{
+    return host->L;
+}
+
+struct uv_loop_s *tasklet_host_loop(struct tasklet_host *host)
+{
+    return host->loop.uv;
+}
+
+/* ---- plain Lua ---- */
+
+static void print_error(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+    fflush(stderr);
+}
+
+TASKLET_API int luaopen_tasklet(lua_State *L);
+
+/* `require "tasklet"` in plain Lua: the host belongs to the state and goes with it. */
+int luaopen_tasklet(lua_State *L)
+{
+    struct tasklet_options options;
+    struct tasklet_host *host;
+    lua_State *main;
+    int rc;
+
+    luaL_checkversion(L);
+    if (lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind") == LUA_TUSERDATA) {
+        struct tk_bind *bind = lua_touserdata(L, -1);
+
+        tk_bind_patch(L, bind);
+        tk_bind_push_module(L, bind);
+        return 1;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    main = lua_tothread(L, -1);
+    tasklet_options_init(&options);
+    options.lua = main;
+    options.on_error = print_error;
+    lua_checkstack(main, 20);
+    rc = make_host(&options, true, tk_luv_loaded(L), &host);
+    if (rc < 0) {
+        return luaL_error(L, "cannot make a tasklet host: %s", tasklet_strerror(rc));
+    }
+    tk_bind_push_module(L, host->bind);
+    return 1;
+}
