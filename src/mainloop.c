@@ -111,7 +111,9 @@ static int mainloop_quit(lua_State *L)
     host->status = (int)status;
     host->has_status = true;
     host->quit = true;
-    uv_stop(host->loop.uv);
+    if (host->running) {
+        uv_stop(host->loop.uv); /* else libuv would remember it for a run to come */
+    }
     return 0;
 }
 
@@ -213,7 +215,8 @@ static bool main_ended(const struct tasklet_host *host)
 void tk_mainloop_turned(struct tasklet_host *host)
 {
     tk_report(host->bind);
-    if (host->ending && main_ended(host) && host->loop.sched.alive == 0) {
+    if ((host->ending && main_ended(host) && host->loop.sched.alive == 0) ||
+        (host->ending_by_quit && main_ended(host))) {
         uv_stop(host->loop.uv);
     }
 }
@@ -224,6 +227,7 @@ static bool go_on(struct tasklet_host *host)
     if (host->exited) {
         return false;
     }
+    tk_mainloop_interrupt(host); /* it may have come when nothing was left to keep the loop going */
     if (host->quit) {
         if (!host->parked) {
             return false;

@@ -257,6 +257,9 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind);
 struct tk_source *tk_to_source(lua_State *L, int index, const struct tk_bind *bind);
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals);
 
+/* require.c */
+void tk_require_open(lua_State *L, struct tk_bind *bind);
+
 /* coroutine.c */
 void tk_coroutine_open(lua_State *L, struct tk_bind *bind);
 

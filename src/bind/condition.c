@@ -369,6 +369,8 @@ static void push_kept(lua_State *L, const struct tk_field *field)
     lua_getiuservalue(L, 1, field->keep);
     if (field->item != 0 && lua_istable(L, -1)) {
         lua_rawgeti(L, -1, field->item);
+    } else if (field->otherwise != 0) {
+        lua_getiuservalue(L, 1, field->otherwise);
     }
     if (field->type == TK_LIST && !lua_istable(L, -1)) {
         lua_createtable(L, 0, 1);

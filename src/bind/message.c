@@ -199,8 +199,9 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     tk_push_body(L, bind, body);
     tk_push_anchored(L, bind, (int)(intptr_t)payload);
     lua_getfield(L, -1, "name");
-    lua_pushfstring(L, "implicitly discarding message '%s' (tasklet '%s')", lua_tostring(L, -1),
-                    tk_push_name(L, bind, lua_gettop(L) - 2));
+    tk_push_name(L, bind, lua_gettop(L) - 2);
+    lua_pushfstring(L, "implicitly discarding message '%s' (tasklet '%s')", lua_tostring(L, -2),
+                    lua_tostring(L, -1));
     lua_warning(L, lua_tostring(L, -1), 0);
     lua_pop(L, 5);
 }

@@ -102,6 +102,7 @@ static int open_all(lua_State *L)
     tk_verb_open(L, bind);
     tk_emitter_open(L, bind, signals);
     tk_coroutine_open(L, bind);
+    tk_require_open(L, bind);
     lua_pushcfunction(L, load_source);
     lua_pushliteral(L, "init");
     lua_call(L, 1, 1);

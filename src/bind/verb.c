@@ -112,15 +112,16 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_Integer count;
 
     tk_observe(bind, body);
+    lua_settop(L, 2);
     lua_getiuservalue(L, 1, UV_OUTCOME);
     if (body->failed) {
-        const char *text;
+        const char *text, *name, *how;
 
-        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, 3, 1);
+        how = tk_error_is(L, -1, bind, "TaskletExit") ? "was killed" : "failed";
         text = luaL_tolstring(L, -1, NULL);
-        text = lua_pushfstring(L, "tasklet '%s' %s: %s", tk_push_name(L, bind, 1),
-                               tk_error_is(L, -3, bind, "TaskletExit") ? "was killed" : "failed",
-                               text);
+        name = tk_push_name(L, bind, 1);
+        text = lua_pushfstring(L, "tasklet '%s' %s: %s", name, how, text);
         tk_push_error(L, bind, "JoinError", text);
         lua_rawgeti(L, 3, 1);
         lua_setfield(L, -2, "cause");

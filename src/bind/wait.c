@@ -102,8 +102,9 @@ static void warn_unread(lua_State *L, struct tk_bind *bind, struct tk_body *body
     body->event = false;
     tk_push_body(L, bind, body);
     luaL_where(L, 1);
-    lua_pushfstring(L, "%sforgot to read an event (tasklet '%s')", lua_tostring(L, -1),
-                    tk_push_name(L, bind, lua_gettop(L) - 1));
+    tk_push_name(L, bind, lua_gettop(L) - 1);
+    lua_pushfstring(L, "%sforgot to read an event (tasklet '%s')", lua_tostring(L, -2),
+                    lua_tostring(L, -1));
     lua_warning(L, lua_tostring(L, -1), 0);
     lua_pop(L, 4);
 }

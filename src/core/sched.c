@@ -11,8 +11,8 @@
 
 #include "core/inside.h"
 
-/* Events that a task may take in one go before the others get their turn. */
-#define CREDIT 256
+/* Events that tasks may take in a nested run without giving way. */
+#define NESTED_CREDIT 256
 
 int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_hooks *hooks,
                   void *context)
@@ -91,7 +91,6 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
         sched->chain->ahead = NULL;
     }
     task->behind = NULL;
-    sched->credit = CREDIT;
     return task;
 }
 
@@ -126,6 +125,8 @@ void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame)
     frame->outer = sched->frame;
     frame->chain = sched->chain;
     frame->current = sched->current;
+    frame->credit = sched->credit;
+    sched->credit = NESTED_CREDIT;
     sched->frame = frame;
     sched->chain = sched->batch;
     sched->batch = sched->batch_last = NULL;
@@ -138,6 +139,7 @@ void tk_sched_leave(struct tk_sched *sched)
     sched->frame = frame->outer;
     sched->chain = frame->chain;
     sched->current = frame->current;
+    sched->credit = frame->credit;
 }
 
 /* Into the batch, behind those that are there. */

@@ -54,7 +54,7 @@ static int arm_list(struct tk_sched *sched, struct tk_task *task, struct tk_wait
             tk_wait_hold(wait, task);
             rc = arm(wait, sched, fault, false);
             if (rc < 0) {
-                tk_wait_release(wait, sched);
+                tk_wait_let_go(wait, sched);
             } else {
                 wait->flags |= TK_MARKED;
             }

@@ -151,9 +151,15 @@ void tk_wait_hold(struct tk_wait *wait, struct tk_task *task)
 /* Called when it leaves one: its firings are forgotten or kept, as the kind has it. */
 void tk_wait_release(struct tk_wait *wait, struct tk_sched *sched)
 {
+    wait->kind->disarm(wait, sched);
+    tk_wait_let_go(wait, sched);
+}
+
+/* As tk_wait_release, of one that could not be armed. */
+void tk_wait_let_go(struct tk_wait *wait, struct tk_sched *sched)
+{
     struct tk_firing *kept = NULL;
 
-    wait->kind->disarm(wait, sched);
     if ((wait->kind->flags & TK_KEEPS) == 0) {
         tk_wait_forget(wait, sched);
     } else if (wait->pending > 0) {

@@ -78,6 +78,7 @@ struct tk_field {
     enum tk_type type;
     uint8_t keep;  /* TK_VALUE, TK_LIST: which script value */
     uint8_t item;  /* of which this element is meant; 0: the whole */
+    uint8_t otherwise; /* the script value to give when there is none; 0: nil */
     bool writable; /* TK_VALUE only */
     /* Fills `arg`; given = false makes it nil. Not for LIST, VALUE, RESULT and ERROR. */
     void (*get)(const struct tk_wait *wait, struct tk_arg *arg);

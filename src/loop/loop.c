@@ -10,7 +10,7 @@
 #include "loop/fds.h"
 #include "loop/signals.h"
 
-/* Resumptions in one turn, and the time after which a turn ends early. */
+/* Resumptions in one turn, events taken without one, and the time after which a turn ends early. */
 #define TURN_BUDGET 1024
 #define TURN_TIME UINT64_C(1000000)
 /* How many rounds through the run queue pass between two looks at the clock. */
@@ -70,7 +70,7 @@ static void drain(struct tk_loop *loop)
     uint64_t begun = 0;
     unsigned pulls = 0;
 
-    sched->budget = TURN_BUDGET;
+    sched->budget = sched->credit = TURN_BUDGET;
     while (tk_runq_turn(&sched->ready)) {
         while (tk_sched_pull(sched)) {
             loop->hooks->run(loop->context);

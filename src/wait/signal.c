@@ -77,7 +77,8 @@ static void describe(const struct tk_wait *wait, char *text, size_t size)
 
 static void get_destroyed(const struct tk_wait *wait, struct tk_arg *arg)
 {
-    arg->as.boolean = ((const struct tk_signal_wait *)wait)->destroyed;
+    /* What was emitted before the end is delivered before it. */
+    arg->as.boolean = ((const struct tk_signal_wait *)wait)->destroyed && wait->pending == 0;
 }
 
 static const struct tk_param params[] = {
@@ -89,7 +90,7 @@ static const struct tk_param params[] = {
 /* A firing carries a pair: the list of what was emitted, and the emitter. */
 static const struct tk_field fields[] = {
     {.name = "signal_args", .type = TK_LIST, .keep = 2, .item = 1},
-    {.name = "object", .type = TK_VALUE, .keep = 2, .item = 2},
+    {.name = "object", .type = TK_VALUE, .keep = 2, .item = 2, .otherwise = 1},
     {.name = "destroyed", .type = TK_BOOLEAN, .get = get_destroyed},
     {.type = TK_END},
 };
