@@ -82,10 +82,18 @@ static int load_luv(lua_State *L)
         !symbol(object, "luaopen_luv", &open)) {
         return luaL_error(L, "this luv cannot share a loop: %s", path);
     }
-    set_loop(L, host->loop.uv);
-    set_callback(L, call);
-    lua_pushcfunction(L, open);
-    lua_call(L, 0, 1);
+    /* On the main state: luv calls every callback on the state that opened it. */
+    luaL_checkstack(bind->main, 10, NULL);
+    set_loop(bind->main, host->loop.uv);
+    set_callback(bind->main, call);
+    lua_pushcfunction(bind->main, open);
+    if (lua_pcall(bind->main, 0, 1, 0) != LUA_OK) {
+        lua_xmove(bind->main, L, 1);
+        return lua_error(L);
+    }
+    if (L != bind->main) {
+        lua_xmove(bind->main, L, 1);
+    }
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "luv");

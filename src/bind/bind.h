@@ -92,6 +92,7 @@ enum {
     TABLE_HANDLER,
     TABLE_ERRORS,    /* error classes by name */
     TABLE_OBJECTS,   /* by address, weak: conditions written in Lua */
+    TABLE_PASSED,    /* by coroutine, weak: generators that wait with their tasklet */
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
     TABLE_BINDING,   /* the binding itself */
     TABLE_COUNT

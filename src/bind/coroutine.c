@@ -15,6 +15,35 @@ static bool passes(const struct tk_bind *bind, int status)
     return status == LUA_YIELD && bind->gave_way;
 }
 
+/* Marks a generator that waits with its tasklet: nobody else may resume it. */
+static void note_passed(lua_State *L, struct tk_bind *bind, lua_State *co, bool is)
+{
+    luaL_checkstack(L, 4, NULL);
+    tk_push_table(L, bind, TABLE_PASSED);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    if (is) {
+        lua_pushboolean(L, 1);
+    } else {
+        lua_pushnil(L);
+    }
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static bool has_passed(lua_State *L, struct tk_bind *bind, lua_State *co)
+{
+    bool is;
+
+    tk_push_table(L, bind, TABLE_PASSED);
+    lua_checkstack(co, 1);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    is = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 2);
+    return is;
+}
+
 /*
  * Resumes the coroutine `co` with the top `args` values. Negative: an error is on top. -2: the tasklet gives way. Else as
  * many results.
@@ -43,6 +72,7 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
     bind->blocked_at = blocked_at;
     bind->barrier -= blocks;
     if (passes(bind, status)) {
+        note_passed(L, bind, co, true);
         return -2;
     }
     if (status == LUA_OK || status == LUA_YIELD) {
@@ -59,12 +89,12 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
 }
 
 /* What coroutine.resume and a wrapped function say of a coroutine that cannot be resumed. */
-static const char *obstacle(lua_State *L, lua_State *co, int args)
+static const char *obstacle(lua_State *L, struct tk_bind *bind, lua_State *co)
 {
     lua_Debug ar;
 
     if (lua_status(co) == LUA_YIELD && co != L) {
-        return NULL;
+        return has_passed(L, bind, co) ? "cannot resume a coroutine that waits in a tasklet" : NULL;
     }
     if (co == L || lua_getstack(co, 0, &ar) != 0) {
         return "cannot resume non-suspended coroutine";
@@ -72,7 +102,6 @@ static const char *obstacle(lua_State *L, lua_State *co, int args)
     if (lua_status(co) != LUA_OK || lua_gettop(co) == 0) {
         return "cannot resume dead coroutine";
     }
-    (void)args;
     return NULL;
 }
 
@@ -115,6 +144,7 @@ static int resumed(lua_State *L, int status, lua_KContext context)
     lua_State *co = coroutine_of(L, context == 1);
 
     (void)status;
+    note_passed(L, bind, co, false);
     return deliver(L, bind, co, run(L, bind, co, -1), context == 1);
 }
 
@@ -129,7 +159,7 @@ static int resume(lua_State *L)
     if (co == NULL) {
         return luaL_typeerror(L, 1, "coroutine");
     }
-    why = obstacle(L, co, args);
+    why = obstacle(L, bind, co);
     if (why != NULL) {
         lua_pushboolean(L, 0);
         lua_pushstring(L, why);
@@ -142,7 +172,7 @@ static int wrapped(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     lua_State *co = coroutine_of(L, true);
-    const char *why = obstacle(L, co, lua_gettop(L));
+    const char *why = obstacle(L, bind, co);
 
     if (why != NULL) {
         return luaL_error(L, "%s", why);

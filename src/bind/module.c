@@ -33,7 +33,7 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind)
 
 static void make_tables(lua_State *L, struct tk_bind *bind)
 {
-    static const int weak[] = {TABLE_FIELDS, TABLE_CALLBACKS, TABLE_TRACES};
+    static const int weak[] = {TABLE_FIELDS, TABLE_CALLBACKS, TABLE_TRACES, TABLE_PASSED};
 
     lua_createtable(L, TABLE_COUNT, 0);
     for (int i = 1; i < TABLE_COUNT; i++) {

@@ -264,6 +264,9 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
     if (children == NULL) {
         return tk_fault_memory(fault);
     }
+    if (watch->child != NULL) {
+        return 0;
+    }
     child = tk_map_get(&children->by_pid, (uintptr_t)pid);
     if (child == NULL) {
         uv_process_t *process = uv_child(loop, pid);
@@ -292,11 +295,11 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
     return 0;
 }
 
-void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch)
+void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good)
 {
     struct tk_child *child = watch->child;
 
-    if (child == NULL) {
+    if (child == NULL || (child->by_uv && !for_good)) {
         return;
     }
     tk_list_remove(&watch->node);

@@ -22,8 +22,11 @@ struct tk_child_watch {
 int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pid, int *status,
                       struct tk_fault *fault);
 
-/* Nothing happens if it is not attached. */
-void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch);
+/*
+ * Nothing happens if it is not attached. Unless `for_good`, a watch stays where libuv is to collect the child,
+ * for nobody could learn its status later; it is told as ever.
+ */
+void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good);
 
 void tk_children_close(struct tk_loop *loop);
 

@@ -11,6 +11,7 @@
 
 struct tk_fd {
     int fd;
+    bool busy; /* its watches are being told: it is not freed meanwhile */
     struct tk_list watches;
 };
 
@@ -56,6 +57,20 @@ static uint32_t wanted_by(const struct tk_fd *entry)
     return wanted;
 }
 
+/* Frees an entry that nobody watches. */
+static void entry_drop(struct tk_fds *fds, struct tk_fd *entry)
+{
+    struct epoll_event event;
+
+    if (entry->busy || !tk_list_empty(&entry->watches)) {
+        return;
+    }
+    memset(&event, 0, sizeof event);
+    epoll_ctl(fds->set, EPOLL_CTL_DEL, entry->fd, &event); /* it may be closed: no matter */
+    tk_map_remove(&fds->open, (uintptr_t)entry->fd + 1);
+    free(entry);
+}
+
 static void dispatch(struct tk_fds *fds, struct tk_fd *entry, uint32_t happened)
 {
     uint32_t always = TK_IO_ERR | TK_IO_HUP, left;
@@ -63,19 +78,23 @@ static void dispatch(struct tk_fds *fds, struct tk_fd *entry, uint32_t happened)
     if ((happened & EPOLLRDHUP) != 0) {
         happened |= TK_IO_HUP;
     }
-    for (struct tk_list *n = entry->watches.next; n != &entry->watches; n = n->next) {
+    entry->busy = true;
+    for (struct tk_list *n = entry->watches.next, *next; n != &entry->watches; n = next) {
         struct tk_fd_watch *watch = tk_container_of(n, struct tk_fd_watch, node);
         uint32_t events = happened & (watch->events | always) & ALL_FLAGS;
 
+        next = n->next; /* a watch may detach itself */
         if (watch->armed && events != 0) {
             watch->armed = false;
             watch->ready(watch, fds->loop, events);
         }
     }
+    entry->busy = false;
     left = wanted_by(entry);
     if (left != 0) {
         set_interest(fds, entry, left);
     }
+    entry_drop(fds, entry);
 }
 
 static void on_ready(uv_poll_t *handle, int status, int events)
@@ -144,21 +163,9 @@ static struct tk_fd *entry_of(struct tk_fds *fds, int fd, struct tk_fault *fault
         return NULL;
     }
     entry->fd = fd;
+    entry->busy = false;
     tk_list_init(&entry->watches);
     return entry;
-}
-
-static void entry_drop(struct tk_fds *fds, struct tk_fd *entry)
-{
-    struct epoll_event event;
-
-    if (!tk_list_empty(&entry->watches)) {
-        return;
-    }
-    memset(&event, 0, sizeof event);
-    epoll_ctl(fds->set, EPOLL_CTL_DEL, entry->fd, &event); /* it may be closed: no matter */
-    tk_map_remove(&fds->open, (uintptr_t)entry->fd + 1);
-    free(entry);
 }
 
 int tk_fds_arm(struct tk_loop *loop, struct tk_fd_watch *watch, int fd, uint32_t events,

@@ -55,7 +55,14 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
 
 static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 {
-    tk_children_unwatch(tk_loop_of(sched), &((struct process *)wait)->watch);
+    tk_children_unwatch(tk_loop_of(sched), &((struct process *)wait)->watch, false);
+}
+
+static void finish(struct tk_wait *wait, struct tk_sched *sched)
+{
+    if (sched != NULL) {
+        tk_children_unwatch(tk_loop_of(sched), &((struct process *)wait)->watch, true);
+    }
 }
 
 static void describe(const struct tk_wait *wait, char *text, size_t size)
@@ -107,5 +114,6 @@ const struct tk_kind tk_wait_process = {
     .init = init,
     .arm = arm,
     .disarm = disarm,
+    .finish = finish,
     .describe = describe,
 };
