@@ -71,6 +71,11 @@ static int load_luv(lua_State *L)
         return luaL_error(L, "the tasklet host is closed");
     }
     lua_settop(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "luv") == LUA_TTABLE) {
+        return 1;
+    }
+    lua_settop(L, 1);
     path = push_path(L);
     object = path == NULL ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL) {

@@ -4,12 +4,10 @@ local M, core = ...
 local Tasklet = M.Tasklet
 local make_class = Tasklet.subclass
 
-local function check_name(name, what)
+local function check_name(name)
     if type(name) ~= "string" then
-        error(("bad argument #1 to 'subclass' (string expected, got %s)"):format(
-            name == nil and "no value" or type(name)), 3)
+        error(("bad argument #1 to 'subclass' (string expected, got %s)"):format(type(name)), 3)
     end
-    return what
 end
 
 --- Derives a class of tasklets. Its body is its method `run(self, ...)`; calling the class starts an instance.

@@ -23,14 +23,24 @@ end
 
 local methods = {}
 
+local function check_self(self, verb)
+    if not core.is_source(self) then
+        error(("calling '%s' on bad self (Emitter expected, got %s)"):format(verb, type(self)), 3)
+    end
+end
+
 local function check(self, name, verb)
+    if not core.is_source(self) then
+        error(("calling '%s' on bad self (Emitter expected, got %s)"):format(verb, type(self)), 3)
+    end
     if type(name) ~= "string" then
-        error(("bad argument #1 to '%s' (string expected, got %s)"):format(verb,
-            name == nil and "no value" or type(name)), 3)
+        error(("bad argument #1 to '%s' (string expected, got %s)"):format(verb, type(name)), 3)
+    end
+    if core.source_destroyed(self) then
+        error(M.TaskletError(core.where(3) .. "the emitter is destroyed"), 0)
     end
     if not core.source_has(self, name) then
-        local why = core.source_destroyed(self) and "the emitter is destroyed" or "unknown signal"
-        error(M.TaskletError(("%s%s '%s'"):format(core.where(3), why, name)), 0)
+        error(("bad argument #1 to '%s' (unknown signal '%s')"):format(verb, name), 3)
     end
 end
 
@@ -78,7 +88,7 @@ function methods:connect(name, f)
     local mt = getmetatable(f)
     if type(f) ~= "function" and not (type(mt) == "table" and mt.__call) then
         error(("bad argument #2 to 'connect' (function expected, got %s)"):format(
-            f == nil and "no value" or type(f)), 2)
+            type(f)), 2)
     end
     local handlers = handlers_of[self]
     if not handlers then
@@ -92,6 +102,7 @@ end
 
 --- Takes a connected function off. An unknown id raises.
 function methods:disconnect(id)
+    check_self(self, "disconnect")
     local handlers = handlers_of[self]
     if not (handlers and id ~= nil and handlers[id]) then
         error(M.TaskletError(("%sunknown connection %s"):format(core.where(2), tostring(id))), 0)
@@ -101,6 +112,7 @@ end
 
 --- Ends the emitter: those who wait for one of its signals hear of it, and nothing can be emitted any more.
 function methods:destroy()
+    check_self(self, "destroy")
     handlers_of[self] = nil
     core.source_destroy(self)
 end
@@ -141,7 +153,7 @@ end
 function subclass(parent, name, names)
     if type(name) ~= "string" then
         error(("bad argument #1 to 'subclass' (string expected, got %s)"):format(
-            name == nil and "no value" or type(name)), 2)
+            type(name)), 2)
     end
     return make_class(parent, name, check_names(names, 2))
 end

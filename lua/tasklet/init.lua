@@ -14,7 +14,7 @@ load_part("coroutine")(M, core)
 function M.task(f)
     if type(f) ~= "function" then
         error(("bad argument #1 to 'task' (function expected, got %s)"):format(
-            f == nil and "no value" or type(f)), 2)
+            type(f)), 2)
     end
     local run = M.run
     return function(...)
@@ -23,3 +23,10 @@ function M.task(f)
 end
 
 M.Tasklet.task = M.task
+
+-- What the class offers is also a function of the module.
+for name, f in pairs(M.Tasklet) do
+    if type(f) == "function" and name ~= "subclass" then
+        M[name] = f
+    end
+end

@@ -327,9 +327,10 @@ static int construct(lua_State *L)
     wait = lua_newuserdatauv(L, kind->size, kind->values);
     rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
     if (rc < 0) {
+        int at = kind->params[fault.arg].option ? options : fault.arg + 1;
+
         return fault.code == TK_ENOMEM ? tk_raise_fault(L, &fault)
-                                       : luaL_argerror(L, kind->params[0].option ? options : 1,
-                                                       fault.text);
+                                       : luaL_argerror(L, at, fault.text);
     }
     wait->priority = priority;
     lua_pushvalue(L, lua_upvalueindex(3));

@@ -82,6 +82,12 @@ static int source_new(lua_State *L)
     return 0;
 }
 
+static int is_source(lua_State *L)
+{
+    lua_pushboolean(L, tk_to_source(L, 1, tk_bind_of(L)) != NULL);
+    return 1;
+}
+
 static int source_has(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -175,7 +181,7 @@ static void open_signals(lua_State *L, struct tk_bind *bind, struct tk_source *s
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals)
 {
     static const luaL_Reg functions[] = {
-        {"source_new", source_new},         {"source_has", source_has},
+        {"is_source", is_source},           {"source_new", source_new},         {"source_has", source_has},
         {"source_emit", source_emit},       {"source_destroy", source_destroy},
         {"source_destroyed", source_destroyed}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", source_gc}, {NULL, NULL}};

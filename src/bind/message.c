@@ -99,7 +99,7 @@ static void deliver(lua_State *L, struct tk_bind *bind, struct tk_body *dest, st
         tk_unanchor(L, bind, anchor);
         luaL_error(L, "not enough memory");
     }
-    if (sender != NULL && rc == TK_SENT_DELIVERED) {
+    if (sender != NULL && bind->sched->batch != NULL) {
         sender->task.sending = true;
     }
 }
@@ -372,7 +372,6 @@ static int message_tostring(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_message_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg module[] = {{"send", module_send}, {NULL, NULL}};
     static const luaL_Reg tasklet[] = {
         {"send", module_send}, {"send_message", send_message}, {NULL, NULL}};
     static const luaL_Reg mailbox[] = {{"append", mailbox_append},
@@ -385,7 +384,6 @@ void tk_message_open(lua_State *L, struct tk_bind *bind)
                                             {NULL, NULL}};
     static const luaL_Reg message_meta[] = {{"__tostring", message_tostring}, {NULL, NULL}};
 
-    tk_set_functions(L, module);
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, tasklet);
     lua_pop(L, 1);

@@ -124,7 +124,7 @@ int tk_traceback(lua_State *L)
 static const char *push_text(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
-    if (lua_type(L, index) == LUA_TSTRING) {
+    if (lua_isstring(L, index)) {
         lua_pushvalue(L, index);
     } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
         lua_pushvalue(L, index);
@@ -204,6 +204,7 @@ void tk_report(struct tk_bind *bind)
 
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
 {
+    lua_Integer last;
     int list;
 
     if (!body->callbacks) {
@@ -213,16 +214,17 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
     tk_push_table(L, bind, TABLE_CALLBACKS);
     lua_pushvalue(L, index);
     lua_rawget(L, -2);
-    lua_pushvalue(L, index);
-    lua_pushnil(L);
-    lua_rawset(L, -4);
     lua_remove(L, -2);
     list = lua_gettop(L);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, list); i++) {
+    last = (lua_Integer)lua_rawlen(L, list);
+    for (lua_Integer i = 1; i <= last; i++) {
         int count;
 
         if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
             int entry = lua_gettop(L);
+
+            lua_pushboolean(L, 0); /* called once */
+            lua_rawseti(L, list, i);
 
             count = (int)lua_rawlen(L, entry);
             luaL_checkstack(L, count + 4, NULL);

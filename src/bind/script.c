@@ -174,11 +174,10 @@ static int wait_condition_fired(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_script_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg both[] = {{"wait_condition_fired", wait_condition_fired}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"wait_condition_fired", wait_condition_fired}, {NULL, NULL}};
 
-    tk_set_functions(L, both);
     lua_getfield(L, -1, "Tasklet");
-    tk_set_functions(L, both);
+    tk_set_functions(L, methods);
     lua_pop(L, 1);
     tk_push_table(L, bind, TABLE_CORE);
     lua_newtable(L);

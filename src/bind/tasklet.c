@@ -483,8 +483,8 @@ static int add_join_callback(lua_State *L)
 static int remove_join_callback(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_check_body(L, 1, bind);
 
-    tk_check_body(L, 1, bind);
     luaL_checkinteger(L, 2);
     tk_push_table(L, bind, TABLE_CALLBACKS);
     lua_pushvalue(L, 1);
@@ -494,6 +494,15 @@ static int remove_join_callback(lua_State *L)
     lua_pop(L, 1);
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, lua_tointeger(L, 2));
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i > 0; i--) {
+        if (lua_rawgeti(L, -1, i) == LUA_TTABLE) {
+            return 0;
+        }
+        lua_pop(L, 1);
+    }
+    if (body->task.state != TK_ENDED) {
+        body->callbacks = false; /* nobody is told of its end any more */
+    }
     return 0;
 }
 
@@ -676,8 +685,7 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_pushglobaltable(L);
     lua_setfield(L, -2, "globals");
     lua_pop(L, 1);
-    tk_set_functions(L, functions);
-    lua_newtable(L); /* the class Tasklet */
+    lua_newtable(L); /* the class Tasklet; its functions become the module's, too, in init.lua */
     tk_set_functions(L, functions);
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
         lua_pushinteger(L, constants[i].value);

@@ -206,7 +206,6 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind)
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
     (void)bind;
-    tk_set_functions(L, functions);
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, functions);
     lua_pop(L, 1);

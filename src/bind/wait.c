@@ -10,11 +10,31 @@
 
 #define SMALL 16
 
-static int bad_value(lua_State *L, int index)
+#define EXPECTED "wait conditions, Tasklets, functions, fresh coroutines or one Message expected"
+
+/* Raises, as for any wrong argument, at the line of the yield. `list`: the values were elements of one. */
+static int bad_value(lua_State *L, int index, bool list)
 {
-    return tk_raise(L, "bad yield: got %s (a Message, or wait conditions, Tasklets, functions or "
-                       "fresh coroutines are expected)",
-                    luaL_typename(L, index));
+    const char *what = lua_gettop(L) == 0 ? "nothing" : luaL_typename(L, index);
+
+    if (lua_gettop(L) > 0 && luaL_getmetafield(L, index, "__name") == LUA_TSTRING) {
+        what = lua_tostring(L, -1);
+    }
+    if (list) {
+        what = lua_pushfstring(L, EXPECTED ", got %s as element %d of the list", what, index);
+        return luaL_argerror(L, 1, what);
+    }
+    return luaL_argerror(L, index, lua_pushfstring(L, EXPECTED ", got %s", what));
+}
+
+/* A list is a table that is no object: none with a metatable that names its type. */
+static bool is_object(lua_State *L, int index)
+{
+    if (luaL_getmetafield(L, index, "__name") == LUA_TNIL) {
+        return false;
+    }
+    lua_pop(L, 1);
+    return true;
 }
 
 /* Replaces a list at 1 by its elements. */
@@ -22,11 +42,9 @@ static void spread(lua_State *L)
 {
     lua_Integer count = luaL_len(L, 1);
 
-    if (count == 0) {
-        tk_raise(L, "bad yield: an empty list");
-    }
-    if (count < 0 || count > 1000000 || !lua_checkstack(L, (int)count + 20)) {
-        tk_raise(L, "bad yield: too many conditions");
+    luaL_argcheck(L, count > 0, 1, EXPECTED ", got an empty list");
+    if (count > 1000000 || !lua_checkstack(L, (int)count + 20)) {
+        luaL_argerror(L, 1, "too many wait conditions");
     }
     for (lua_Integer i = 1; i <= count; i++) {
         lua_geti(L, 1, i);
@@ -44,14 +62,15 @@ static void make_tasklet(lua_State *L, struct tk_bind *bind, int index)
 }
 
 /* Makes each of the `count` values of the frame a condition. True: some are for tasklets not begun. */
-static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, int count)
+static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, int count,
+                    bool spread)
 {
     bool fresh = false;
 
     for (int i = 1; i <= count; i++) {
         list[i - 1] = tk_to_wait(L, i, bind);
         if (list[i - 1] == NULL && tk_to_body(L, i, bind) == NULL && !tk_is_startable(L, i)) {
-            bad_value(L, i);
+            bad_value(L, i, spread);
         }
     }
     for (int i = 1; i <= count; i++) {
@@ -118,14 +137,15 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     struct tk_wait *small[SMALL], **list = small;
     struct tk_fault fault;
     int count, rc;
-    bool fresh;
+    bool fresh, is_list;
 
-    if (lua_gettop(L) == 1 && lua_istable(L, 1) && !tk_is_message(L, 1, bind)) {
+    is_list = lua_gettop(L) == 1 && lua_istable(L, 1) && !is_object(L, 1);
+    if (is_list) {
         spread(L);
     }
     count = lua_gettop(L);
     if (count == 0) {
-        return tk_raise(L, "bad yield: nothing to wait for");
+        return bad_value(L, 1, false);
     }
     if (count > SMALL) {
         list = lua_newuserdatauv(L, (size_t)count * sizeof *list, 0);
@@ -134,7 +154,7 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     if (body->event) {
         warn_unread(L, bind, body);
     }
-    fresh = convert(L, bind, list, count);
+    fresh = convert(L, bind, list, count, is_list);
     bind->L = L;
     rc = tk_task_wait(bind->sched, &body->task, list, (size_t)count, &fault);
     if (rc < 0) {
@@ -172,6 +192,9 @@ static void push_event(lua_State *L, struct tk_bind *bind)
         return;
     }
     lua_pushvalue(L, (int)wait->index);
+    if (wait->kind == bind->ended) {
+        tk_observe(bind, tk_container_of(wait->kind->target(wait), struct tk_body, task));
+    }
     tk_set_payload(L, bind, lua_gettop(L), wait, bind->event.payload);
 }
 
@@ -309,7 +332,12 @@ void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
     lua_xmove(co, L, count);
     bind->sched->current = NULL;
     if (lua_pcall(L, count, LUA_MULTRET, 0) != LUA_OK) {
-        lua_pushvalue(L, -1);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            luaL_where(co, 1);
+            lua_xmove(co, L, 1);
+            lua_insert(L, -2);
+            lua_concat(L, 2);
+        }
         tk_throw(L, bind, body);
         if (body->task.state == TK_RUNNING) {
             tk_task_give_way(bind->sched, &body->task);
@@ -344,7 +372,6 @@ void tk_wait_open(lua_State *L, struct tk_bind *bind)
         {"wait", module_wait}, {"get_event", get_event}, {NULL, NULL}};
     static const luaL_Reg yield[] = {{"yield", module_yield}, {NULL, NULL}};
 
-    tk_set_functions(L, functions);
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, functions);
     lua_pop(L, 1);

@@ -9,6 +9,7 @@ int tk_fault_set(struct tk_fault *fault, int code, const char *format, ...)
     va_list ap;
 
     fault->code = code;
+    fault->arg = 0;
     va_start(ap, format);
     vsnprintf(fault->text, sizeof fault->text, format, ap);
     va_end(ap);

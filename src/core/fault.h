@@ -15,6 +15,7 @@ enum tk_code {
 
 struct tk_fault {
     int code;
+    int arg; /* of a call with arguments: which one was wrong, from 0 */
     char text[160];
 };
 

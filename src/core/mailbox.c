@@ -141,13 +141,18 @@ static void drop(struct tk_sched *sched, struct tk_task *task, void *payload,
 }
 
 /* Somebody waits in a verb for any message: one message wakes one of them. */
-static void wake_taker(struct tk_sched *sched, struct tk_mailbox *mail)
+static void wake_taker(struct tk_sched *sched, struct tk_mailbox *mail, bool now)
 {
     if (!tk_list_empty(&mail->takers)) {
         struct tk_list *node = tk_list_first(&mail->takers);
+        struct tk_wait *wait = &tk_container_of(node, struct tk_watch, node)->wait;
 
         tk_list_remove(node);
-        tk_wait_fire(&tk_container_of(node, struct tk_watch, node)->wait, sched, NULL);
+        if (now) {
+            tk_wait_fire_now(wait, sched, NULL);
+        } else {
+            tk_wait_fire(wait, sched, NULL);
+        }
     }
 }
 
@@ -174,7 +179,7 @@ int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *n
     if (mail == NULL || push(mail, name, payload, judged && verdict == TK_DEFER) < 0) {
         return TK_ENOMEM;
     }
-    wake_taker(sched, mail);
+    wake_taker(sched, mail, true);
     return TK_SENT_QUEUED;
 }
 
@@ -318,7 +323,7 @@ void tk_mailbox_free(struct tk_sched *sched, struct tk_mailbox *mail)
         sched->hooks->drop(sched->context, payload);
     }
     while (!tk_list_empty(&mail->takers)) {
-        wake_taker(sched, mail);
+        wake_taker(sched, mail, false);
     }
     while ((queue = tk_map_next(&mail->queues, &cursor)) != NULL) {
         queue_free(sched, queue);

@@ -263,6 +263,14 @@ int tk_wait_fire_now(struct tk_wait *wait, struct tk_sched *sched, void *payload
 {
     struct tk_task *task = wait->task;
 
+    if ((wait->flags & TK_VERB) != 0) {
+        wait->flags &= ~(unsigned)TK_ARMED;
+        wait->pending = 1;
+        if (task->state == TK_BLOCKED) {
+            tk_task_wake(sched, task);
+        }
+        return 0;
+    }
     if (task == NULL || task->state != TK_WAITING) {
         return note(wait, sched, payload, ring_append) ? 0 : TK_ENOMEM;
     }

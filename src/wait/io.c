@@ -31,7 +31,9 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
 
     (void)sched;
     if (wanted <= 0 || (wanted & ~31) != 0) {
-        return tk_fault_set(fault, TK_EINVAL, "condition must be made of IO_* constants");
+        tk_fault_set(fault, TK_EINVAL, "condition must be made of IO_* constants");
+        fault->arg = 1;
+        return fault->code;
     }
     io->fd = args[0].as.file;
     io->wanted = (uint32_t)wanted;

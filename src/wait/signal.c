@@ -20,7 +20,9 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
     }
     signal->topic = tk_source_topic(source, sched, name, strlen(name));
     if (signal->topic == NULL) {
-        return tk_fault_set(fault, TK_EINVAL, "unknown signal '%.60s'", name);
+        tk_fault_set(fault, TK_EINVAL, "unknown signal '%.60s'", name);
+        fault->arg = 1;
+        return fault->code;
     }
     if (signal->topic->source != source) {
         /* Declared by a class of the emitter: the wait is for this emitter alone. */
