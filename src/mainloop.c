@@ -175,7 +175,7 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     lua_pop(L, 1);
     body = bind->sched == NULL ? NULL : tk_current(bind);
     if (body != NULL) {
-        body->killed = true;
+        body->killed = body->interrupted = true;
         tk_push_error(L, bind, "TaskletExit", "interrupted");
         lua_error(L);
     }

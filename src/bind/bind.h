@@ -37,6 +37,7 @@ struct tk_body {
     bool failed : 1;     /* the outcome is {error, traceback} */
     bool packed : 1;     /* the outcome is a list of results with `n` */
     bool killed : 1;     /* to be raised at every wait until it survives */
+    bool interrupted : 1; /* an interrupt has been raised in it already */
     bool raise : 1;      /* an error is to be raised when it goes on: in the table of events */
     bool unobserved : 1; /* failed, and nobody has looked */
 };
@@ -252,6 +253,8 @@ void tk_message_open(lua_State *L, struct tk_bind *bind);
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* Frees the pool of waits. */
+void tk_verb_close(struct tk_bind *bind);
 void tk_verb_open(lua_State *L, struct tk_bind *bind);
 
 /* emitter.c */

@@ -153,6 +153,7 @@ void tk_bind_push_module(lua_State *L, struct tk_bind *bind)
 
 void tk_bind_closed(struct tk_bind *bind)
 {
+    tk_verb_close(bind);
     bind->sched = NULL;
     bind->L = bind->main;
 }

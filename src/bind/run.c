@@ -626,8 +626,11 @@ RAISES void tk_kill_all(struct tk_bind *bind)
 
         lua_rawgeti(L, top + 1, i);
         body = tk_to_body(L, -1, bind);
-        if (body != NULL && body != tk_current(bind)) {
+        if (body != NULL && body != tk_current(bind) && !body->interrupted) {
             tk_kill(L, bind, body);
+        }
+        if (body != NULL) {
+            body->interrupted = false;
         }
         lua_settop(L, top + 1);
     }

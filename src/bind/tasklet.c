@@ -8,7 +8,7 @@
 #include "bind/bind.h"
 
 /* Upvalues of the metamethods of a class, behind the binding. */
-enum { UP_CLASS = 2, UP_GETTERS = 3 };
+enum { UP_CLASS = 2, UP_GETTERS = 3, UP_INSTANCES = 2 };
 
 /* A metatable is one of a tasklet if it has this key. */
 static const char class_key = 'T';
@@ -214,6 +214,12 @@ static int start(lua_State *L, struct tk_bind *bind, bool self)
     struct tk_body *body = tk_body_make(L, bind, 2, lua_gettop(L) - 2, 1, self);
     int at = lua_gettop(L);
 
+    if (self && lua_getfield(L, 1, "name") == LUA_TSTRING) {
+        lua_setiuservalue(L, at, UV_BODY);
+        body->named = true;
+    }
+    lua_settop(L, at);
+
     tk_task_begin(bind->sched, &body->task, true);
     return tk_hand_over(L, bind, started, at);
 }
@@ -238,7 +244,7 @@ static int class_call(lua_State *L)
 
     tk_check_open(L, bind);
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgetp(L, 1, &class_key);
+    lua_pushvalue(L, lua_upvalueindex(UP_INSTANCES));
     tk_push_table(L, bind, TABLE_TASKLET);
     if (lua_rawequal(L, -1, -2)) {
         lua_settop(L, lua_gettop(L) - 2);
@@ -614,18 +620,17 @@ static const luaL_Reg metamethods[] = {
     {NULL, NULL},
 };
 
-/* class(table): makes the table of a class able to make instances. */
+/* class(table, name): makes a table the class of instances, which are called by its name if there is one. */
 static int make_class(lua_State *L)
 {
-    struct tk_bind *bind = tk_bind_of(L);
     static const luaL_Reg simple[] = {
         {"__tostring", tasklet_tostring}, {"__gc", tasklet_gc}, {NULL, NULL}};
-    static const luaL_Reg call[] = {{"__call", class_call}, {NULL, NULL}};
 
-    (void)bind;
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    lua_createtable(L, 0, 8); /* 2: the instances' metatable */
+    lua_settop(L, 2);
+    lua_createtable(L, 0, 9); /* the instances' metatable */
+    lua_insert(L, 2);
+    lua_setfield(L, 2, "name");
     lua_pushliteral(L, "Tasklet");
     lua_setfield(L, 2, "__name");
     lua_pushvalue(L, 1);
@@ -641,12 +646,13 @@ static int make_class(lua_State *L)
         lua_setfield(L, 2, m->name);
     }
     lua_settop(L, 2);
-    lua_pushvalue(L, 2);
-    lua_rawsetp(L, 1, &class_key);
     if (!lua_getmetatable(L, 1)) {
         lua_newtable(L);
     }
-    tk_set_functions(L, call);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, class_call, 2);
+    lua_setfield(L, 3, "__call");
     lua_setmetatable(L, 1);
     lua_settop(L, 2);
     return 1;

@@ -52,6 +52,16 @@ void tk_verb_done(struct tk_bind *bind, struct tk_body *body)
     }
 }
 
+void tk_verb_close(struct tk_bind *bind)
+{
+    while (bind->spare != NULL) {
+        struct tk_wait *wait = bind->spare;
+
+        bind->spare = wait->as.next;
+        free(wait);
+    }
+}
+
 /* A timeout in seconds: absent or negative is for ever (-1). */
 static lua_Number check_timeout(lua_State *L, int arg)
 {

@@ -175,6 +175,11 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         }
         tk_sched_hand_over(bind->sched, NULL);
     }
+    for (int i = 0; i < count; i++) {
+        if (list[i]->kind == bind->ended) {
+            tk_observe(bind, tk_container_of(list[i]->kind->target(list[i]), struct tk_body, task));
+        }
+    }
     if (rc == 0) {
         body->waiting = true;
     }
@@ -192,9 +197,6 @@ static void push_event(lua_State *L, struct tk_bind *bind)
         return;
     }
     lua_pushvalue(L, (int)wait->index);
-    if (wait->kind == bind->ended) {
-        tk_observe(bind, tk_container_of(wait->kind->target(wait), struct tk_body, task));
-    }
     tk_set_payload(L, bind, lua_gettop(L), wait, bind->event.payload);
 }
 

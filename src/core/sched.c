@@ -11,8 +11,8 @@
 
 #include "core/inside.h"
 
-/* Events that tasks may take in a nested run without giving way. */
-#define NESTED_CREDIT 256
+/* Events that may be taken without giving way, from one look at the run queue to the next. */
+#define CREDIT 256
 
 int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_hooks *hooks,
                   void *context)
@@ -96,8 +96,15 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
 
 bool tk_sched_pull(struct tk_sched *sched)
 {
-    sched->chain = tk_runq_pop(&sched->ready);
-    return sched->chain != NULL;
+    struct tk_task *task = tk_runq_pop(&sched->ready);
+
+    sched->chain = task;
+    if (task == NULL) {
+        return false;
+    }
+    /* A chain that a turn's budget has cut may belong to tasks that never wait: those behind come first now. */
+    sched->credit = task->behind == NULL ? CREDIT : 0;
+    return true;
 }
 
 void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current)
@@ -126,7 +133,7 @@ void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame)
     frame->chain = sched->chain;
     frame->current = sched->current;
     frame->credit = sched->credit;
-    sched->credit = NESTED_CREDIT;
+    sched->credit = CREDIT;
     sched->frame = frame;
     sched->chain = sched->batch;
     sched->batch = sched->batch_last = NULL;

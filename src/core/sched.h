@@ -52,7 +52,7 @@ struct tk_sched {
     struct tk_firing *spare; /* pool */
     size_t alive;            /* tasks that keep the loop going */
     int budget;              /* resumptions left in this turn of the loop */
-    int credit;              /* events left in it that may be taken without giving way */
+    int credit;              /* events that may be taken without giving way */
     const struct tk_sched_hooks *hooks;
     void *context;
     void *binding; /* of the script's language; the core never looks at it */

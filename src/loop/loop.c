@@ -10,7 +10,7 @@
 #include "loop/fds.h"
 #include "loop/signals.h"
 
-/* Resumptions in one turn, events taken without one, and the time after which a turn ends early. */
+/* Resumptions in one turn, and the time after which a turn ends early. */
 #define TURN_BUDGET 1024
 #define TURN_TIME UINT64_C(1000000)
 /* How many rounds through the run queue pass between two looks at the clock. */
@@ -70,7 +70,7 @@ static void drain(struct tk_loop *loop)
     uint64_t begun = 0;
     unsigned pulls = 0;
 
-    sched->budget = sched->credit = TURN_BUDGET;
+    sched->budget = TURN_BUDGET;
     while (tk_runq_turn(&sched->ready)) {
         while (tk_sched_pull(sched)) {
             loop->hooks->run(loop->context);
@@ -148,17 +148,25 @@ static void set_timer(struct tk_loop *loop)
     loop->timer_due = due;
 }
 
+/* A timer of zero, mostly: armed since the last turn and due at once. */
+static bool timer_is_due(struct tk_loop *loop)
+{
+    uint64_t next = tk_wheel_next(&loop->sched.wheel);
+
+    return next != UINT64_MAX && next <= tk_loop_now(loop);
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
     struct tk_sched *sched = &loop->sched;
 
-    if (tk_runq_count(&sched->ready) > 0 || !tk_list_empty(&sched->idle)) {
+    if (tk_runq_count(&sched->ready) > 0 || !tk_list_empty(&sched->idle) || timer_is_due(loop)) {
         uv_idle_start(&loop->idle, on_idle);
     } else {
         uv_idle_stop(&loop->idle);
+        set_timer(loop);
     }
-    set_timer(loop);
 }
 
 static void on_wake(uv_async_t *handle)
