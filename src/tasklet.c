@@ -167,7 +167,9 @@ static int open_host(lua_State *L)
 {
     struct tasklet_host *host = lua_touserdata(L, 1);
     struct tasklet_host **guard = lua_newuserdatauv(L, sizeof *guard, 0);
+    bool collects = lua_gc(L, LUA_GCISRUNNING);
 
+    lua_gc(L, LUA_GCSTOP); /* nearly all that is made here stays */
     *guard = NULL;
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, guard_gc);
@@ -184,6 +186,9 @@ static int open_host(lua_State *L)
     tk_luv_open(L, host);
     tk_bind_patch(L, host->bind);
     *guard = host;
+    if (collects) {
+        lua_gc(L, LUA_GCRESTART);
+    }
     return 0;
 }
 
@@ -206,7 +211,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
         return rc == TK_ENOMEM ? TASKLET_ENOMEM : TASKLET_ELOOP;
     }
     if (host->L == NULL) {
-        host->L = luaL_newstate();
+        host->L = tasklet_newstate();
         host->owns_lua = true;
     }
     rc = TASKLET_ENOMEM;

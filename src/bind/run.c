@@ -554,7 +554,8 @@ static void push_obstacle(lua_State *L, lua_State *at)
     lua_pushliteral(L, "a metamethod or hook");
 }
 
-RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
+/* Says why the caller cannot wait. */
+static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body;
 
@@ -573,6 +574,17 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
     }
     if (body->killed) {
         tk_raise_class(L, "TaskletExit", "killed");
+    }
+    return body;
+}
+
+RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *body = tk_current(bind);
+
+    if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing || body->killed ||
+        !lua_isyieldable(L)) {
+        return refuse_wait(L, bind);
     }
     return body;
 }

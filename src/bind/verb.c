@@ -71,21 +71,27 @@ static lua_Number check_timeout(lua_State *L, int arg)
     return seconds < 0 ? -1 : seconds;
 }
 
+/* `context` is the binding: this is the hottest continuation of all. */
 static int slept(lua_State *L, int status, lua_KContext context)
 {
-    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_bind *bind = (struct tk_bind *)context;
+    struct tk_body *body = tk_current(bind);
 
     (void)status;
-    (void)context;
-    tk_verb_done(bind, tk_current(bind));
-    tk_check_raise(L, bind);
+    bind->L = L;
+    if (body->task.verbs != NULL) {
+        tk_verb_done(bind, body);
+    }
+    if (body->raise) {
+        tk_check_raise(L, bind);
+    }
     return 0;
 }
 
 static int give_way(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     tk_task_give_way(bind->sched, &body->task);
-    return tk_give_way(L, bind, slept, 0);
+    return tk_give_way(L, bind, slept, (lua_KContext)bind);
 }
 
 /* yield_(): lets all others that are ready run. */
@@ -111,7 +117,7 @@ static int module_sleep(lua_State *L)
     }
     tk_verb_wait(L, bind, body, bind->timeout, &arg);
     tk_task_blocked(bind->sched, &body->task);
-    return tk_give_way(L, bind, slept, 0);
+    return tk_give_way(L, bind, slept, (lua_KContext)bind);
 }
 
 /* ---- join ---- */

@@ -152,7 +152,7 @@ int main(int argc, char **argv)
             tk_cli_print_version();
         return EXIT_SUCCESS;
     }
-    lua_State *L = luaL_newstate();
+    lua_State *L = tasklet_newstate();
     if (L == NULL) {
         say(&cli, "cannot create state: not enough memory");
         return EXIT_FAILURE;

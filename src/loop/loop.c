@@ -13,8 +13,9 @@
 /* Resumptions in one turn, and the time after which a turn ends early. */
 #define TURN_BUDGET 1024
 #define TURN_TIME UINT64_C(1000000)
-/* How many rounds through the run queue pass between two looks at the clock. */
-#define CLOCK_EVERY 8
+/* Pulls from the run queue between two looks at the clock, at the most; and what counts as slow between them. */
+#define LONGEST_STRIDE 64
+#define SLOW UINT64_C(50000)
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -64,29 +65,48 @@ static void fire_idle(struct tk_sched *sched)
     }
 }
 
+/*
+ * Is the turn's time over? The clock is looked at seldom while tasks are quick, and at each while one of them
+ * has just been slow.
+ */
+static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t *last, uint64_t end)
+{
+    uint64_t now;
+
+    if (++*pulls < loop->stride) {
+        return false;
+    }
+    now = uv_hrtime();
+    if (now - *last > SLOW) {
+        loop->stride = 1;
+    } else if (loop->stride < LONGEST_STRIDE) {
+        loop->stride *= 2;
+    }
+    *pulls = 0;
+    *last = now;
+    return now > end;
+}
+
 static void drain(struct tk_loop *loop)
 {
     struct tk_sched *sched = &loop->sched;
-    uint64_t begun = 0;
+    uint64_t last, end;
     unsigned pulls = 0;
 
+    if (!tk_runq_turn(&sched->ready)) {
+        return;
+    }
     sched->budget = TURN_BUDGET;
-    while (tk_runq_turn(&sched->ready)) {
+    last = uv_hrtime();
+    end = last + TURN_TIME;
+    do {
         while (tk_sched_pull(sched)) {
             loop->hooks->run(loop->context);
-            if (sched->budget <= 0) {
+            if (sched->budget <= 0 || time_is_over(loop, &pulls, &last, end)) {
                 return;
             }
-            if (++pulls % CLOCK_EVERY == 0) {
-                uint64_t now = uv_hrtime();
-
-                begun = begun == 0 ? now : begun;
-                if (now - begun > TURN_TIME) {
-                    return;
-                }
-            }
         }
-    }
+    } while (tk_runq_turn(&sched->ready));
 }
 
 static void on_check(uv_check_t *handle)
@@ -251,6 +271,7 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     loop->hooks = hooks;
     loop->context = context;
     loop->timer_due = UINT64_MAX;
+    loop->stride = 1;
     loop->uv = uv;
     if (tk_sched_init(&loop->sched, uv_hrtime(), &hooks->sched, context) < 0) {
         return tk_fault_memory(fault);

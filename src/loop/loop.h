@@ -42,6 +42,7 @@ struct tk_loop {
     uv_timer_t timer;
     uv_async_t wake;
     uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
+    unsigned stride; /* pulls from the run queue between two looks at the clock */
     struct tk_fds *fds; /* made when first needed */
     struct tk_children *children;
     struct tk_signals *signals;
