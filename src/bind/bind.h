@@ -27,6 +27,7 @@ struct tk_body {
     lua_State *co;   /* NULL: not begun, or ended */
     uint32_t number; /* "#7" */
     int anchor;      /* LUA_NOREF: not anchored */
+    bool begun : 1;  /* its body has run */
     bool waiting : 1; /* gave way to wait for its wait list */
     bool event : 1;  /* an event is unread: in the table of events */
     bool stock : 1;  /* gave way through Lua's own coroutine.yield */
@@ -49,35 +50,9 @@ struct tk_bind_hooks {
     uint64_t (*now)(void *context);
 };
 
-struct tk_bind {
-    lua_State *main;
-    struct tk_sched *sched; /* NULL: closed */
-    const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *ended; /* rows that verbs use */
-    const struct tk_bind_hooks *hooks;
-    void *context;
-    lua_State *L;       /* a state whose stack may be used now */
-    lua_State *running; /* the innermost coroutine that was resumed by our means */
-    struct tk_event event; /* for the continuation that is about to run */
-    struct tk_wait *spare; /* verbs' waits */
-    int barrier;        /* > 0: somewhere below is a C function that cannot give way */
-    lua_State *blocked_at; /* where that is */
-    bool gave_way;      /* the yield under way is ours */
-    bool stopped;       /* the program ends: nobody is resumed any more */
-    bool closing;       /* coroutines are being closed: nothing begins or waits any more */
-    int tables;         /* registry references: see TABLE_* */
-    int pool;           /* coroutines in the pool */
-    uint32_t numbers;
-    int failures; /* tasklets that failed and that nobody has looked at */
-    int reports;  /* of them, those to be reported at the end of this turn */
-    size_t anchored;
-    int script_error; /* the anchor of what a script's `arm` raised; 0: none */
-    struct tk_body *main_task; /* the host's; NULL: none */
-};
-
-/* Tables that the binding keeps, as elements of one in the registry. */
+/* What the binding keeps in the registry, by reference. */
 enum {
-    TABLE_ANCHORS = 1,
+    TABLE_ANCHORS,
     TABLE_EVENTS,    /* by anchor: an unread event or an error to raise */
     TABLE_POOL,      /* coroutines to be used again */
     TABLE_FIELDS,    /* by object, weak: a table of fields */
@@ -99,12 +74,44 @@ enum {
     TABLE_COUNT
 };
 
+struct tk_bind {
+    lua_State *main;
+    int tables[TABLE_COUNT];
+    struct tk_sched *sched; /* NULL: closed */
+    const struct tk_kind *const *kinds;
+    const struct tk_kind *timeout, *mail, *ended; /* rows that verbs use */
+    const struct tk_bind_hooks *hooks;
+    void *context;
+    lua_State *L;       /* a state whose stack may be used now */
+    lua_State *running; /* the innermost coroutine that was resumed by our means */
+    struct tk_event event; /* for the continuation that is about to run */
+    struct tk_wait *spare; /* verbs' waits */
+    int barrier;        /* > 0: somewhere below is a C function that cannot give way */
+    lua_State *blocked_at; /* where that is */
+    bool gave_way;      /* the yield under way is ours */
+    bool stopped;       /* the program ends: nobody is resumed any more */
+    bool closing;       /* coroutines are being closed: nothing begins or waits any more */
+    int pool;           /* coroutines in the pool */
+    uint32_t numbers;
+    int failures; /* tasklets that failed and that nobody has looked at */
+    int reports;  /* of them, those to be reported at the end of this turn */
+    size_t anchored;
+    int script_error; /* the anchor of what a script's `arm` raised; 0: none */
+    struct tk_body *main_task; /* the host's; NULL: none */
+};
+
 static inline struct tk_bind *tk_bind_of(lua_State *L)
 {
     struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
 
     bind->L = L;
     return bind;
+}
+
+/* Pushes one of the binding's tables (or functions). */
+static inline void tk_push_table(lua_State *L, const struct tk_bind *bind, int which)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables[which]);
 }
 
 static inline struct tk_body *tk_current(const struct tk_bind *bind)
@@ -116,8 +123,8 @@ static inline struct tk_body *tk_current(const struct tk_bind *bind)
 
 /* module.c */
 
-/* Pushes one of the binding's tables (or functions). */
-void tk_push_table(lua_State *L, const struct tk_bind *bind, int which);
+/* Puts the value on top, popped, in the place of one of the binding's tables. */
+RAISES void tk_set_table(lua_State *L, const struct tk_bind *bind, int which);
 /* Sets functions as closures over the binding into the table on top. */
 RAISES void tk_set_functions(lua_State *L, const luaL_Reg *functions);
 /* The scheduler, or an error: the host is closed. */

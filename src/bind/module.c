@@ -10,11 +10,9 @@
 #include "bind/bind.h"
 #include "lua_sources.h"
 
-void tk_push_table(lua_State *L, const struct tk_bind *bind, int which)
+RAISES void tk_set_table(lua_State *L, const struct tk_bind *bind, int which)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables);
-    lua_rawgeti(L, -1, which);
-    lua_remove(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, bind->tables[which]);
 }
 
 RAISES void tk_set_functions(lua_State *L, const luaL_Reg *functions)
@@ -31,32 +29,28 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind)
     return bind->sched;
 }
 
-static void make_tables(lua_State *L, struct tk_bind *bind)
+/* A table whose keys (or values) do not keep what they name alive. */
+static void make_weak(lua_State *L, const struct tk_bind *bind, int which, const char *mode)
 {
-    static const int weak[] = {TABLE_FIELDS, TABLE_CALLBACKS, TABLE_TRACES, TABLE_PASSED};
-
-    lua_createtable(L, TABLE_COUNT, 0);
-    for (int i = 1; i < TABLE_COUNT; i++) {
-        lua_newtable(L);
-        lua_rawseti(L, -2, i);
-    }
+    tk_push_table(L, bind, which);
     lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    for (size_t i = 0; i < sizeof weak / sizeof weak[0]; i++) {
-        lua_rawgeti(L, -2, weak[i]);
-        lua_pushvalue(L, -2);
-        lua_setmetatable(L, -2);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    lua_rawgeti(L, -1, TABLE_OBJECTS);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
+    lua_pushstring(L, mode);
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
-    bind->tables = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void make_tables(lua_State *L, struct tk_bind *bind)
+{
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        lua_newtable(L);
+        bind->tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    make_weak(L, bind, TABLE_FIELDS, "k");
+    make_weak(L, bind, TABLE_CALLBACKS, "k");
+    make_weak(L, bind, TABLE_TRACES, "k");
+    make_weak(L, bind, TABLE_PASSED, "k");
+    make_weak(L, bind, TABLE_OBJECTS, "v");
 }
 
 static const struct tk_kind *kind_named(const struct tk_bind *bind, const char *name)
@@ -76,9 +70,8 @@ static int load_source(lua_State *L)
 
     for (size_t i = 0; i < sizeof lua_sources / sizeof lua_sources[0]; i++) {
         if (strcmp(lua_sources[i].name, name) == 0) {
-            lua_pushfstring(L, "=tasklet/%s.lua", name);
-            if (luaL_loadbufferx(L, (const char *)lua_sources[i].data, lua_sources[i].size,
-                                 lua_tostring(L, -1), "t") != LUA_OK) {
+            if (luaL_loadbufferx(L, (const char *)lua_sources[i].data, lua_sources[i].size, name,
+                                 "b") != LUA_OK) {
                 return lua_error(L);
             }
             return 1;
@@ -135,10 +128,8 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     sched->binding = bind;
     lua_pushvalue(L, -1);
     lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, TABLE_BINDING);
-    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    tk_set_table(L, bind, TABLE_BINDING);
     lua_pushvalue(L, -1);
     lua_pushcclosure(L, open_all, 1);
     lua_pushlightuserdata(L, signals);

@@ -373,8 +373,9 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_State *co = body->co, *running = bind->running;
     int status, count = 0, barrier = bind->barrier, args = 0;
 
-    if (lua_status(co) == LUA_OK) {
+    if (!body->begun) {
         args = lua_gettop(co) - 1;
+        body->begun = true;
     } else if (body->stock) {
         tk_stock_event(bind, body);
         if (body->raise) {
@@ -702,11 +703,9 @@ void tk_run_open(lua_State *L, struct tk_bind *bind)
     static const int slots[] = {TABLE_BODY, TABLE_HANDLER};
     static const lua_CFunction functions[] = {body_main, handler};
 
-    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables);
     for (int i = 0; i < 2; i++) {
         lua_pushvalue(L, lua_upvalueindex(1));
         lua_pushcclosure(L, functions[i], 1);
-        lua_rawseti(L, -2, slots[i]);
+        tk_set_table(L, bind, slots[i]);
     }
-    lua_pop(L, 1);
 }

@@ -702,10 +702,7 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_pushvalue(L, -1);
     lua_pushvalue(L, -3);
     lua_call(L, 1, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, TABLE_TASKLET);
-    lua_pop(L, 1);
+    tk_set_table(L, bind, TABLE_TASKLET);
     lua_setfield(L, -2, "subclass"); /* the raw one: lua/tasklet/init.lua puts the friendly one there */
     lua_setfield(L, -2, "Tasklet");
 }

@@ -325,12 +325,9 @@ void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
     if (!lua_checkstack(co, LUA_MINSTACK) || !lua_checkstack(L, count + LUA_MINSTACK)) {
         return;
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables);
-    lua_rawgeti(L, -1, TABLE_BINDING);
+    tk_push_table(L, bind, TABLE_BINDING);
     lua_pushlightuserdata(L, body);
     lua_pushcclosure(L, install_stock, 2);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
     lua_xmove(co, L, count);
     bind->sched->current = NULL;
     if (lua_pcall(L, count, LUA_MULTRET, 0) != LUA_OK) {

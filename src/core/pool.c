@@ -39,6 +39,7 @@ struct tk_pool {
     struct tk_list room[CLASSES];
     struct tk_list empty;
     struct region *regions;
+    size_t carved; /* chunks of the latest region that have been in use */
     size_t blocks;
 };
 
@@ -81,12 +82,24 @@ static int add_region(struct tk_pool *pool)
     }
     region->next = pool->regions;
     pool->regions = region;
-    for (size_t i = 0; i < CHUNKS_IN_REGION; i++) {
-        struct chunk *chunk = (struct chunk *)((char *)region->memory + i * CHUNK_SIZE);
-
-        tk_list_push(&pool->empty, &chunk->node);
-    }
+    pool->carved = 0;
     return 0;
+}
+
+/* A chunk that no block is in; memory is not touched before it is needed. */
+static struct chunk *empty_chunk(struct tk_pool *pool)
+{
+    struct chunk *chunk;
+
+    if (!tk_list_empty(&pool->empty)) {
+        chunk = tk_container_of(tk_list_first(&pool->empty), struct chunk, node);
+        tk_list_remove(&chunk->node);
+        return chunk;
+    }
+    if ((pool->regions == NULL || pool->carved == CHUNKS_IN_REGION) && add_region(pool) < 0) {
+        return NULL;
+    }
+    return (struct chunk *)((char *)pool->regions->memory + pool->carved++ * CHUNK_SIZE);
 }
 
 static struct chunk *chunk_for(struct tk_pool *pool, size_t class)
@@ -97,11 +110,10 @@ static struct chunk *chunk_for(struct tk_pool *pool, size_t class)
     if (!tk_list_empty(room)) {
         return tk_container_of(tk_list_first(room), struct chunk, node);
     }
-    if (tk_list_empty(&pool->empty) && add_region(pool) < 0) {
+    chunk = empty_chunk(pool);
+    if (chunk == NULL) {
         return NULL;
     }
-    chunk = tk_container_of(tk_list_first(&pool->empty), struct chunk, node);
-    tk_list_remove(&chunk->node);
     chunk->free = NULL;
     chunk->live = 0;
     chunk->used = (uint32_t)((sizeof *chunk + STEP - 1) / STEP * STEP);
