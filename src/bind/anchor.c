@@ -17,7 +17,7 @@ void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor)
 {
     tk_push_table(L, bind, TABLE_ANCHORS);
     lua_rawgeti(L, -1, anchor);
-    lua_remove(L, -2);
+    lua_replace(L, -2);
 }
 
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor)

@@ -19,8 +19,11 @@
 
 #define RAISES
 
-/* A tasklet: the userdata. Its user values: THREAD, later the outcome; and BODY. */
-enum { UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_COUNT = 2 };
+/*
+ * A tasklet: the userdata. Its user values: its coroutine, later the outcome; its function or its name; the
+ * conditions that it holds, one or a table of them, which are thereby kept alive.
+ */
+enum { UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV_COUNT = 3 };
 
 struct tk_body {
     struct tk_task task;
@@ -80,6 +83,7 @@ struct tk_bind {
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
     const struct tk_kind *timeout, *mail, *ended; /* rows that verbs use */
+    const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
     lua_State *L;       /* a state whose stack may be used now */
@@ -228,7 +232,7 @@ void tk_stock_event(struct tk_bind *bind, struct tk_body *body);
 /* condition.c */
 
 /* The condition at `index`, or NULL. */
-struct tk_wait *tk_to_wait(lua_State *L, int index, const struct tk_bind *bind);
+struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind);
 RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind);
 /* Pushes a new WaitForTasklet for the tasklet at `index`. */
 RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index);

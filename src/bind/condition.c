@@ -15,17 +15,29 @@ static const char kind_key = 'K';
 
 #define MAX_PARAMS 8
 
-struct tk_wait *tk_to_wait(lua_State *L, int index, const struct tk_bind *bind)
+struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind)
 {
-    bool is;
+    const struct tk_kind *kind;
+    const void *class;
 
-    (void)bind;
     if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
         return NULL;
     }
-    is = lua_rawgetp(L, -1, &kind_key) != LUA_TNIL;
+    class = lua_topointer(L, -1);
+    if (class == bind->class_seen) {
+        lua_pop(L, 1);
+        return lua_touserdata(L, index);
+    }
+    lua_rawgetp(L, -1, &kind_key);
+    kind = lua_touserdata(L, -1);
     lua_pop(L, 2);
-    return is ? lua_touserdata(L, index) : NULL;
+    if (kind == NULL) {
+        return NULL;
+    }
+    if ((kind->flags & TK_SCRIPT) == 0) {
+        bind->class_seen = class; /* a class written in Lua may be collected, those of kinds are not */
+    }
+    return lua_touserdata(L, index);
 }
 
 static struct tk_wait *check_wait(lua_State *L, struct tk_bind *bind)
@@ -317,13 +329,18 @@ static int construct(lua_State *L)
     struct tk_arg args[MAX_PARAMS];
     struct tk_fault fault;
     struct tk_wait *wait;
-    int first, options, rc;
-    int32_t priority;
+    int first = 1, options = 2, rc;
+    int32_t priority = kind->priority;
 
     tk_check_open(L, bind);
     memset(args, 0, sizeof args);
-    read_args(L, bind, kind, args, &first, &options);
-    priority = check_priority(L, options, kind);
+    if (kind == bind->timeout && lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER) {
+        args[0].given = true; /* by far the most common call of all */
+        args[0].as.number = lua_tonumber(L, 1);
+    } else {
+        read_args(L, bind, kind, args, &first, &options);
+        priority = check_priority(L, options, kind);
+    }
     wait = lua_newuserdatauv(L, kind->size, kind->values);
     rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
     if (rc < 0) {
@@ -578,8 +595,8 @@ static int condition_call(lua_State *L)
 
 RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
 {
-    static const luaL_Reg simple[] = {
-        {"__tostring", condition_tostring}, {"__gc", condition_gc}, {NULL, NULL}};
+    static const luaL_Reg simple[] = {{"__tostring", condition_tostring}, {NULL, NULL}};
+    static const luaL_Reg collected[] = {{"__gc", condition_gc}, {NULL, NULL}};
     static const luaL_Reg call[] = {{"__call", condition_call}, {NULL, NULL}};
     static const luaL_Reg restart[] = {{"restart", condition_restart}, {NULL, NULL}};
     int class = lua_gettop(L);
@@ -591,6 +608,10 @@ RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct 
     lua_pushlightuserdata(L, (void *)kind);
     lua_rawsetp(L, -2, &kind_key);
     tk_set_functions(L, simple);
+    /* While it is held it is not collected; so most kinds have nothing to do then. */
+    if (kind->finish != NULL || (kind->flags & (TK_KEEPS | TK_SCRIPT)) != 0) {
+        tk_set_functions(L, collected);
+    }
     if ((kind->flags & TK_CALLED) != 0) {
         tk_set_functions(L, call);
     }

@@ -1,8 +1,8 @@
 /*
  * Running: resuming coroutines, ending tasklets, giving way, nesting, raising into a tasklet.
  *
- * A tasklet's coroutine runs the function `body_main`, whose frame holds, beneath the script's function, the tasklet and the place
- * where it was started; it calls the function protected, so that <close> variables can wait when an error passes.
+ * A tasklet's coroutine runs the function `body_main`, whose frame holds, beneath the script's function, the tasklet, the function
+ * that started it and the line; it calls the function protected, so that <close> variables can wait when an error passes.
  *
  * What must hold: a coroutine gives way only through tk_give_way (bind->gave_way is set, the task's state
  * says how) or through Lua's own coroutine.yield in the body itself (body->stock).
@@ -15,7 +15,7 @@
 
 #define POOL_SIZE 256
 
-enum { FRAME_TASK = 1, FRAME_SOURCE, FRAME_LINE, FRAME_HANDLER, FRAME_BODY };
+enum { FRAME_TASK = 1, FRAME_STARTER, FRAME_LINE, FRAME_HANDLER, FRAME_BODY };
 
 /* ---- the body's frame ---- */
 
@@ -56,8 +56,6 @@ static int handler(lua_State *L)
 /* Adds to the traceback who it was and where it was started. */
 static void add_origin(lua_State *L, struct tk_bind *bind, const struct tk_body *body)
 {
-    luaL_Buffer text;
-
     tk_push_table(L, bind, TABLE_TRACES);
     lua_pushvalue(L, FRAME_TASK);
     lua_rawget(L, -2);
@@ -68,12 +66,13 @@ static void add_origin(lua_State *L, struct tk_bind *bind, const struct tk_body 
     lua_pushfstring(L, "\n\tin tasklet '%s' #%d", tk_push_name(L, bind, FRAME_TASK),
                     (int)body->number);
     lua_remove(L, -2);
-    if (lua_toboolean(L, FRAME_LINE)) {
-        luaL_buffinit(L, &text);
-        lua_pushfstring(L, " (started at %s:%d)", lua_tostring(L, FRAME_SOURCE),
+    if (lua_isfunction(L, FRAME_STARTER)) {
+        lua_Debug ar;
+
+        lua_pushvalue(L, FRAME_STARTER);
+        lua_getinfo(L, ">S", &ar);
+        lua_pushfstring(L, " (started at %s:%d)", ar.short_src,
                         (int)lua_tointeger(L, FRAME_LINE));
-        luaL_addvalue(&text);
-        luaL_pushresult(&text);
     } else {
         lua_pushliteral(L, "");
     }
@@ -268,6 +267,8 @@ static void keep_outcome(lua_State *L, struct tk_bind *bind, int index, struct t
         body->packed = true;
     }
     lua_setiuservalue(L, index, UV_OUTCOME);
+    lua_pushnil(L);
+    lua_setiuservalue(L, index, UV_HELD);
 }
 
 /* Gives a coroutine back to the pool. */
@@ -323,6 +324,8 @@ static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int
     luaL_checkstack(L, count + 20, NULL);
     tk_push_body(L, bind, body);
     lua_xmove(body->co, L, count);
+    tk_verb_done(bind, body);
+    tk_task_clear(bind->sched, &body->task); /* before the conditions may be collected */
     keep_outcome(L, bind, index, body, count);
     reuse(L, bind, body, sound);
     body->co = NULL;
@@ -335,7 +338,6 @@ static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int
         lua_pop(L, 1);
         body->event = body->raise = false;
     }
-    tk_verb_done(bind, body);
     tk_task_end(bind->sched, &body->task);
     tk_unanchor(L, bind, body->anchor);
     body->anchor = LUA_NOREF;

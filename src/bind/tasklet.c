@@ -107,21 +107,21 @@ RAISES const char *tk_push_name(lua_State *L, struct tk_bind *bind, int index)
 
 /* ---- making ---- */
 
-/* Pushes where the caller stands: the source's name and the line, or nil and false. */
-static void push_place(lua_State *L)
+/* Pushes who starts it: the nearest Lua function below and its line, or nil and 0. */
+static void push_starter(lua_State *L)
 {
     lua_Debug ar;
 
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
+        lua_getinfo(L, "l", &ar);
         if (ar.currentline > 0) {
-            lua_pushstring(L, ar.short_src);
+            lua_getinfo(L, "f", &ar);
             lua_pushinteger(L, ar.currentline);
             return;
         }
     }
     lua_pushnil(L);
-    lua_pushboolean(L, 0);
+    lua_pushinteger(L, 0);
 }
 
 /* A coroutine of the pool, or a new one; pushes it. */
@@ -170,7 +170,7 @@ RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int inde
     }
     tk_push_table(L, bind, TABLE_BODY);
     lua_pushvalue(L, ud);
-    push_place(L);
+    push_starter(L);
     tk_push_table(L, bind, TABLE_HANDLER);
     if (given) {
         lua_xmove(co, L, 1); /* its function */

@@ -86,6 +86,36 @@ static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, i
     return fresh;
 }
 
+/* The tasklet keeps the conditions of its list alive, also while it runs. */
+static void hold(lua_State *L, struct tk_bind *bind, const struct tk_body *body, int count)
+{
+    int list;
+
+    tk_push_body(L, bind, body);
+    if (lua_getiuservalue(L, -1, UV_HELD) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        if (count == 1) {
+            lua_pushvalue(L, 1);
+            lua_setiuservalue(L, -2, UV_HELD);
+            lua_pop(L, 1);
+            return;
+        }
+        lua_createtable(L, count, 0);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, -3, UV_HELD);
+    }
+    list = lua_gettop(L);
+    for (int i = (int)lua_rawlen(L, list); i > count; i--) {
+        lua_pushnil(L);
+        lua_rawseti(L, list, i);
+    }
+    for (int i = 1; i <= count; i++) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, list, i);
+    }
+    lua_pop(L, 2);
+}
+
 /* Those made by `convert` begin, one after the other, when the caller gives way. */
 static void begin_fresh(struct tk_bind *bind, struct tk_wait **list, int count)
 {
@@ -164,6 +194,7 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         }
         return tk_raise_fault(L, &fault);
     }
+    hold(L, bind, body, count);
     if (fresh) {
         begin_fresh(bind, list, count);
         if (rc > 0) {
