@@ -11,13 +11,13 @@ local function slurp(path)
     return assert(file:read("a"))
 end
 
--- Compiled here, with its lines, so that a program's start does not have to. Bytecode is of one version of Lua: the
--- build sees to it that this interpreter and the library are of the same.
+-- Compiled here, with its lines, so that a program's start does not have to. Bytecode is of one
+-- version of Lua: the build sees to it that this interpreter and the library are of the same.
 ---@param path string
 ---@return string
 local function compile(path)
-    local name = path:match("([^/]+/[^/]+)$"):gsub("^host/.*", "tasklet")
-    return string.dump(assert(load(slurp(path), "=" .. name, "t")))
+    local chunk = path:match("([^/]+/[^/]+)$"):gsub("^host/.*", "tasklet")
+    return string.dump(assert(load(slurp(path), "=" .. chunk, "t")))
 end
 
 ---@param out file*

@@ -1,5 +1,6 @@
 /*
- * The host inside: what the files that join the rooms share. A host is one loop and one binding, on one Lua state.
+ * The host inside: what the files that join the rooms share. A host is one loop and one binding, on
+ * one Lua state.
  *
  * Teardown order (tasklet_host_free, and the guard's __gc when the Lua state goes first):
  *   1. coroutines of unfinished tasklets are closed: their <close> variables run, nothing may wait
@@ -21,13 +22,13 @@ struct tasklet_host {
     struct tk_bind *bind;
     lua_State *L;
     bool owns_lua;
-    bool in_lua;  /* it belongs to the Lua state: goes with it */
-    bool running; /* tasklet_host_run or mainloop.run is on the C stack */
-    bool quit;    /* mainloop.quit was called and not dealt with */
-    bool ending;  /* interrupted: the program ends when all tasklets have */
+    bool in_lua;         /* it belongs to the Lua state: goes with it */
+    bool running;        /* tasklet_host_run or mainloop.run is on the C stack */
+    bool quit;           /* mainloop.quit was called and not dealt with */
+    bool ending;         /* interrupted: the program ends when all tasklets have */
     bool ending_by_quit; /* the program ends when the main tasklet does */
-    bool exited;  /* os.exit was called */
-    bool parked;  /* the main tasklet is in mainloop.run */
+    bool exited;         /* os.exit was called */
+    bool parked;         /* the main tasklet is in mainloop.run */
     bool has_status;
     int status;
     atomic_int interrupted; /* 0, or the status + 1 */

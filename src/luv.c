@@ -1,6 +1,6 @@
 /*
- * luv on the host's loop: `require "luv"` (or "uv") loads Debian's lua-luv, tells it the loop and how to call
- * functions. Nothing is linked: luv's own shared object is asked for its two hooks.
+ * luv on the host's loop: `require "luv"` (or "uv") loads Debian's lua-luv, tells it the loop and
+ * how to call functions. Nothing is linked: luv's own shared object is asked for its two hooks.
  */
 #include <dlfcn.h>
 #include <lauxlib.h>
@@ -39,7 +39,8 @@ static bool symbol(void *object, const char *name, void *function)
     return address != NULL;
 }
 
-/* luv calls every callback through this: as lua_pcall, but an error is reported and ends nothing. */
+/* luv calls every callback through this: as lua_pcall, but an error is reported and ends nothing.
+ */
 static int call(lua_State *L, int nargs, int nresults, int flags)
 {
     struct tk_bind *bind;

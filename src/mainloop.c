@@ -1,8 +1,10 @@
 /*
- * The main loop: tasklet_host_run, mainloop.run and quit, os.exit, interrupts - all that begins and ends a program.
+ * The main loop: tasklet_host_run, mainloop.run and quit, os.exit, interrupts - all that begins and
+ * ends a program.
  *
- * In the host program the main chunk is a tasklet and mainloop.run parks it; in plain Lua mainloop.run
- * is the loop. A program ends when nothing is left, or by quit, by os.exit, or by an interrupt.
+ * In the host program the main chunk is a tasklet and mainloop.run parks it; in plain Lua
+ * mainloop.run is the loop. A program ends when nothing is left, or by quit, by os.exit, or by an
+ * interrupt.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -127,9 +129,9 @@ static int never(lua_State *L, int status, lua_KContext context)
 }
 
 /*
- * os.exit(code): ends the program in good order, closing the state: nobody is resumed again, and tasklet_host_run
- * returns the status. Where the caller cannot be suspended Lua's own does it, with the state closed.
- * Upvalue 3: Lua's own os.exit.
+ * os.exit(code): ends the program in good order, closing the state: nobody is resumed again, and
+ * tasklet_host_run returns the status. Where the caller cannot be suspended Lua's own does it, with
+ * the state closed. Upvalue 3: Lua's own os.exit.
  */
 static int exit_program(lua_State *L)
 {
@@ -263,8 +265,8 @@ int tasklet_host_start(struct tasklet_host *host, int nargs)
     bind->L = L;
     tk_push_table(L, bind, TABLE_TASKLET);
     lua_insert(L, -nargs - 2);
-    host->main = tk_body_make(L, bind, lua_gettop(L) - nargs, nargs, lua_gettop(L) - nargs - 1,
-                              false);
+    host->main =
+        tk_body_make(L, bind, lua_gettop(L) - nargs, nargs, lua_gettop(L) - nargs - 1, false);
     lua_pushliteral(L, "main");
     lua_setiuservalue(L, -2, UV_BODY);
     host->main->named = true;

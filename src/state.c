@@ -1,4 +1,5 @@
-/* Lua states with the pool as allocator. What luaL_newstate adds to a bare state - a panic function and warnings - is here too. */
+/* Lua states with the pool as allocator. What luaL_newstate adds to a bare state - a panic function
+ * and warnings - is here too. */
 #include <lua.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@ static int panic(lua_State *L)
     return 0; /* Lua aborts */
 }
 
-/* Warnings have three states, each a function: off, on between messages, and in the middle of one. */
+/* Warnings have three states, each a function: off, on between messages, and in the middle of one.
+ */
 static void warn_off(void *L, const char *text, int to_continue);
 static void warn_on(void *L, const char *text, int to_continue);
 

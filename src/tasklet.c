@@ -1,6 +1,6 @@
 /*
- * The library's top: puts loop and binding together into a host, and takes them apart. The order of teardown is in
- * host.h.
+ * The library's top: puts loop and binding together into a host, and takes them apart. The order of
+ * teardown is in host.h.
  */
 #include "tasklet.h"
 

@@ -6,8 +6,8 @@
  *     struct tasklet_host *host;
  *     if (tasklet_host_new(NULL, &host) < 0) return 1;
  *     luaL_loadstring(tasklet_host_lua(host), "print('hello')");
- *     tasklet_host_start(host, 0);            // the function on the stack's top becomes the main tasklet
- *     int status = tasklet_host_run(host);    // until nothing is left that could go on
+ *     tasklet_host_start(host, 0);            // the function on the stack's top becomes the main
+ * tasklet int status = tasklet_host_run(host);    // until nothing is left that could go on
  *     tasklet_host_free(host);
  *
  * What a program must know
@@ -20,8 +20,8 @@
  *            done with it when the call returns.
  * Errors     Functions return 0 or more when all is well, and a negative code (enum tasklet_error)
  *            when not; tasklet_strerror gives its text.
- * Lifetime   A host may be freed at any time, with tasklets still waiting, except from inside one of its
- *            own callbacks. Variables marked <close> of unfinished tasklets are closed then.
+ * Lifetime   A host may be freed at any time, with tasklets still waiting, except from inside one
+ * of its own callbacks. Variables marked <close> of unfinished tasklets are closed then.
  */
 #ifndef TASKLET_H
 #define TASKLET_H
@@ -103,24 +103,24 @@ TASKLET_API struct lua_State *tasklet_host_lua(struct tasklet_host *host);
 TASKLET_API struct uv_loop_s *tasklet_host_loop(struct tasklet_host *host);
 
 /*
- * Starts the main tasklet: its body is the function below the `nargs` arguments on top of the stack of
- * tasklet_host_lua (all are popped). It runs when tasklet_host_run is called. TASKLET_ESTATE if the
- * host has a main tasklet already.
+ * Starts the main tasklet: its body is the function below the `nargs` arguments on top of the stack
+ * of tasklet_host_lua (all are popped). It runs when tasklet_host_run is called. TASKLET_ESTATE if
+ * the host has a main tasklet already.
  */
 TASKLET_API int tasklet_host_start(struct tasklet_host *host, int nargs);
 
 /*
  * Runs the loop until no non-daemon tasklet and no handle is left, or until tasklet.mainloop.quit,
- * os.exit or an interrupt. Returns the exit status that a program should end with: the one given to quit
- * or os.exit, else 1 if a tasklet failed and nobody ever looked, else 0; or a negative code.
+ * os.exit or an interrupt. Returns the exit status that a program should end with: the one given to
+ * quit or os.exit, else 1 if a tasklet failed and nobody ever looked, else 0; or a negative code.
  */
 TASKLET_API int tasklet_host_run(struct tasklet_host *host);
 
 /*
- * Ends the program in good order: raises TaskletExit in whatever runs now, even in a loop that never
- * waits, then in every other tasklet, lets cleanup run, and makes tasklet_host_run return `status`.
- * A second call while the first is under way ends it without waiting for cleanup that waits.
- * Safe in any thread and in a signal handler.
+ * Ends the program in good order: raises TaskletExit in whatever runs now, even in a loop that
+ * never waits, then in every other tasklet, lets cleanup run, and makes tasklet_host_run return
+ * `status`. A second call while the first is under way ends it without waiting for cleanup that
+ * waits. Safe in any thread and in a signal handler.
  */
 TASKLET_API void tasklet_host_interrupt(struct tasklet_host *host, int status);
 

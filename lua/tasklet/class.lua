@@ -16,7 +16,7 @@ function Tasklet.subclass(base, name)
     check_name(name)
     local class = setmetatable({ name = nil, subclass = Tasklet.subclass },
         { __index = base, __name = name, __tostring = function() return name end })
-    make_class(class)
+    make_class(class, name)
     return class
 end
 

@@ -624,6 +624,31 @@ describe("require", function()
         assert.equal("second try", (require "spec_waits_a"))
     end))
 
+    it("3.9 of luv, for the first time, in a tasklet that ends before luv's callbacks", function()
+        local script = [[
+            local tasklet = require "tasklet"
+            for _ = 1, 3 do
+                tasklet.run(function() require "luv" end)
+                collectgarbage()
+            end
+            tasklet.run(function()
+                local done, timer = tasklet.WaitForCall(), require("luv").new_timer()
+                timer:start(1, 0, function()
+                    timer:close()
+                    done("from luv")
+                end)
+                print(tasklet.wait(done).args[1])
+            end)
+            tasklet.mainloop.run()
+        ]]
+        for _, run in ipairs { helper.plain, helper.run_file } do
+            local result = run(script)
+            assert.equal("", result.stderr)
+            assert.equal("from luv\n", result.stdout)
+            assert.equal(0, result.status)
+        end
+    end)
+
     it("3.9 names where it looked for a module that is not there", within(function()
         local ok, err = pcall(require, "spec_waits_a")
         assert.is_false(ok)

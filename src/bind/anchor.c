@@ -1,4 +1,5 @@
-/* Anchors: script values that C holds, by number, in one strong table. The count is zero when nothing is held. */
+/* Anchors: script values that C holds, by number, in one strong table. The count is zero when
+ * nothing is held. */
 #include "bind/bind.h"
 
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind)

@@ -1,9 +1,10 @@
 /*
- * The binding: what a Lua state knows of its scheduler. One struct tk_bind a state, a userdata that every C function
- * of the module has as its first upvalue: so it lives as long as any of them, also when the host is gone (`sched` is
- * NULL then).
+ * The binding: what a Lua state knows of its scheduler. One struct tk_bind a state, a userdata that
+ * every C function of the module has as its first upvalue: so it lives as long as any of them, also
+ * when the host is gone (`sched` is NULL then).
  *
- * Script values that C holds are anchored in one table, by number; the numbers are counted, so that a leak shows.
+ * Script values that C holds are anchored in one table, by number; the numbers are counted, so that
+ * a leak shows.
  *
  * Functions marked RAISES may leave by a Lua error.
  */
@@ -20,30 +21,30 @@
 #define RAISES
 
 /*
- * A tasklet: the userdata. Its user values: its coroutine, later the outcome; its function or its name; the
- * conditions that it holds, one or a table of them, which are thereby kept alive.
+ * A tasklet: the userdata. Its user values: its coroutine, later the outcome; its function or its
+ * name; the conditions that it holds, one or a table of them, which are thereby kept alive.
  */
 enum { UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV_COUNT = 3 };
 
 struct tk_body {
     struct tk_task task;
-    lua_State *co;   /* NULL: not begun, or ended */
-    uint32_t number; /* "#7" */
-    int anchor;      /* LUA_NOREF: not anchored */
-    bool begun : 1;  /* its body has run */
+    lua_State *co;    /* NULL: not begun, or ended */
+    uint32_t number;  /* "#7" */
+    int anchor;       /* LUA_NOREF: not anchored */
+    bool begun : 1;   /* its body has run */
     bool waiting : 1; /* gave way to wait for its wait list */
-    bool event : 1;  /* an event is unread: in the table of events */
-    bool stock : 1;  /* gave way through Lua's own coroutine.yield */
-    bool pooled : 1; /* the coroutine is ours and nobody has seen it */
-    bool named : 1;  /* BODY is a name, not the function */
-    bool fields : 1; /* has fields of its own: in the table of fields */
+    bool event : 1;   /* an event is unread: in the table of events */
+    bool stock : 1;   /* gave way through Lua's own coroutine.yield */
+    bool pooled : 1;  /* the coroutine is ours and nobody has seen it */
+    bool named : 1;   /* BODY is a name, not the function */
+    bool fields : 1;  /* has fields of its own: in the table of fields */
     bool callbacks : 1;
-    bool failed : 1;     /* the outcome is {error, traceback} */
-    bool packed : 1;     /* the outcome is a list of results with `n` */
-    bool killed : 1;     /* to be raised at every wait until it survives */
+    bool failed : 1;      /* the outcome is {error, traceback} */
+    bool packed : 1;      /* the outcome is a list of results with `n` */
+    bool killed : 1;      /* to be raised at every wait until it survives */
     bool interrupted : 1; /* an interrupt has been raised in it already */
-    bool raise : 1;      /* an error is to be raised when it goes on: in the table of events */
-    bool unobserved : 1; /* failed, and nobody has looked */
+    bool raise : 1;       /* an error is to be raised when it goes on: in the table of events */
+    bool unobserved : 1;  /* failed, and nobody has looked */
 };
 
 struct tk_bind_hooks {
@@ -63,17 +64,17 @@ enum {
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
     TABLE_FAILED,    /* tasklets to be reported */
     TABLE_MODULE,
-    TABLE_TASKLET,   /* metatables */
+    TABLE_TASKLET, /* metatables */
     TABLE_MESSAGE,
     TABLE_MAILBOX,
     TABLE_EMITTER,
-    TABLE_BODY,      /* functions that start a tasklet: the body's frame and its handler */
+    TABLE_BODY, /* functions that start a tasklet: the body's frame and its handler */
     TABLE_HANDLER,
-    TABLE_ERRORS,    /* error classes by name */
-    TABLE_OBJECTS,   /* by address, weak: conditions written in Lua */
-    TABLE_PASSED,    /* by coroutine, weak: generators that wait with their tasklet */
+    TABLE_ERRORS,  /* error classes by name */
+    TABLE_OBJECTS, /* by address, weak: conditions written in Lua */
+    TABLE_PASSED,  /* by coroutine, weak: generators that wait with their tasklet */
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
-    TABLE_BINDING,   /* the binding itself */
+    TABLE_BINDING, /* the binding itself */
     TABLE_COUNT
 };
 
@@ -86,21 +87,21 @@ struct tk_bind {
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
-    lua_State *L;       /* a state whose stack may be used now */
-    lua_State *running; /* the innermost coroutine that was resumed by our means */
+    lua_State *L;          /* a state whose stack may be used now */
+    lua_State *running;    /* the innermost coroutine that was resumed by our means */
     struct tk_event event; /* for the continuation that is about to run */
     struct tk_wait *spare; /* verbs' waits */
-    int barrier;        /* > 0: somewhere below is a C function that cannot give way */
+    int barrier;           /* > 0: somewhere below is a C function that cannot give way */
     lua_State *blocked_at; /* where that is */
-    bool gave_way;      /* the yield under way is ours */
-    bool stopped;       /* the program ends: nobody is resumed any more */
-    bool closing;       /* coroutines are being closed: nothing begins or waits any more */
-    int pool;           /* coroutines in the pool */
+    bool gave_way;         /* the yield under way is ours */
+    bool stopped;          /* the program ends: nobody is resumed any more */
+    bool closing;          /* coroutines are being closed: nothing begins or waits any more */
+    int pool;              /* coroutines in the pool */
     uint32_t numbers;
     int failures; /* tasklets that failed and that nobody has looked at */
     int reports;  /* of them, those to be reported at the end of this turn */
     size_t anchored;
-    int script_error; /* the anchor of what a script's `arm` raised; 0: none */
+    int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
 
@@ -174,12 +175,14 @@ RAISES const char *tk_push_name(lua_State *L, struct tk_bind *bind, int index);
 /* Is there a body at `index` that can be started: a function or a fresh coroutine? */
 bool tk_is_startable(lua_State *L, int index);
 /*
- * Makes a tasklet of the function or fresh coroutine at `index` with the `nargs` values on top (popped), and pushes it. `metatable`
- * is that of its class; `self`: the tasklet comes first among the arguments. It is TK_NEW, its coroutine ready to be resumed.
+ * Makes a tasklet of the function or fresh coroutine at `index` with the `nargs` values on top
+ * (popped), and pushes it. `metatable` is that of its class; `self`: the tasklet comes first among
+ * the arguments. It is TK_NEW, its coroutine ready to be resumed.
  */
 RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int index, int nargs,
                                     int metatable, bool self);
-/* Kills it: what it waits on is disarmed, and TaskletExit is raised where it stands; it is in the batch then. */
+/* Kills it: what it waits on is disarmed, and TaskletExit is raised where it stands; it is in the
+ * batch then. */
 RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 void tk_tasklet_open(lua_State *L, struct tk_bind *bind);
 /* Pushes the first result, or nil. */
@@ -194,13 +197,14 @@ void tk_observe(struct tk_bind *bind, struct tk_body *body);
 /* Resumes all that the scheduler gives. */
 void tk_drive(struct tk_bind *bind);
 /*
- * Lets the batch run, then goes on with `k`: by giving way where the caller can, else nested. For use as
- * `return tk_hand_over(...)`.
+ * Lets the batch run, then goes on with `k`: by giving way where the caller can, else nested. For
+ * use as `return tk_hand_over(...)`.
  */
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
 /* The current tasklet gives way, to go on with `k`; its state is set by then. */
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
-/* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending kill. */
+/* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
+ * kill. */
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
 /* For continuations: raises what is to be raised. */
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
@@ -226,7 +230,8 @@ int tk_traceback(lua_State *L);
 void tk_wait_open(lua_State *L, struct tk_bind *bind);
 /* What a stock coroutine.yield of a tasklet's body yielded is on its stack. */
 void tk_stock_yield(struct tk_bind *bind, struct tk_body *body);
-/* Before a body that yielded so is resumed: its event becomes the unread one. False: nothing fired. */
+/* Before a body that yielded so is resumed: its event becomes the unread one. False: nothing fired.
+ */
 void tk_stock_event(struct tk_bind *bind, struct tk_body *body);
 
 /* condition.c */
@@ -252,7 +257,8 @@ bool tk_script_error(lua_State *L, struct tk_bind *bind);
 
 /* message.c */
 bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind);
-/* Sends the message at `index` from the current tasklet, if there is one. True: the batch is to run. */
+/* Sends the message at `index` from the current tasklet, if there is one. True: the batch is to
+ * run. */
 RAISES bool tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender);
 /* The attribute `mailbox` of the tasklet at 1. */
 int tk_get_mailbox(lua_State *L);

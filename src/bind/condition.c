@@ -1,8 +1,10 @@
 /*
- * Conditions: the objects that scripts yield. Constructors, attributes and `tostring` all come from the rows; what is
- * particular here is WaitForCall's being callable, and WaitCondition, the base of conditions written in Lua.
+ * Conditions: the objects that scripts yield. Constructors, attributes and `tostring` all come from
+ * the rows; what is particular here is WaitForCall's being callable, and WaitCondition, the base of
+ * conditions written in Lua.
  *
- * A condition is a userdata that begins with the core's struct tk_wait; script values that go with it are its user values.
+ * A condition is a userdata that begins with the core's struct tk_wait; script values that go with
+ * it are its user values.
  */
 #include <math.h>
 #include <stdio.h>
@@ -35,7 +37,8 @@ struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind)
         return NULL;
     }
     if ((kind->flags & TK_SCRIPT) == 0) {
-        bind->class_seen = class; /* a class written in Lua may be collected, those of kinds are not */
+        bind->class_seen =
+            class; /* a class written in Lua may be collected, those of kinds are not */
     }
     return lua_touserdata(L, index);
 }
@@ -61,7 +64,8 @@ void tk_set_payload(lua_State *L, struct tk_bind *bind, int index, struct tk_wai
 
 /* ---- arguments ---- */
 
-/* The descriptor of an integer, a Lua file, or an object with fileno or getfd. The value is on top. */
+/* The descriptor of an integer, a Lua file, or an object with fileno or getfd. The value is on top.
+ */
 static int check_file(lua_State *L, int arg)
 {
     static const char *const methods[] = {"fileno", "getfd"};
@@ -98,7 +102,8 @@ static int check_file(lua_State *L, int arg)
     return -1;
 }
 
-/* Atoms of a name or a list of names on top; kept in a userdata that takes its place, and released with it. */
+/* Atoms of a name or a list of names on top; kept in a userdata that takes its place, and released
+ * with it. */
 struct names {
     struct tk_bind *bind;
     size_t count;
@@ -171,7 +176,8 @@ static void wrong(lua_State *L, int arg, const struct tk_param *param, const cha
     luaL_typeerror(L, arg, expected);
 }
 
-/* Converts the value on top for a parameter; what must stay alive stays on the stack in its place. */
+/* Converts the value on top for a parameter; what must stay alive stays on the stack in its place.
+ */
 static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_param *param,
                     struct tk_arg *arg)
 {
@@ -282,7 +288,8 @@ static int32_t check_priority(lua_State *L, int at, const struct tk_kind *kind)
     return (int32_t)priority;
 }
 
-/* Reads the arguments for `params`; the values lie on the stack from `*first` on, one a parameter. */
+/* Reads the arguments for `params`; the values lie on the stack from `*first` on, one a parameter.
+ */
 static void read_args(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind,
                       struct tk_arg *args, int *first, int *options)
 {

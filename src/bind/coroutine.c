@@ -1,9 +1,10 @@
 /*
- * coroutine.resume and wrap through which waits pass: a wait inside a generator suspends the whole tasklet, unseen by
- * whoever resumed the generator. Otherwise they are Lua's own, in results and errors.
+ * coroutine.resume and wrap through which waits pass: a wait inside a generator suspends the whole
+ * tasklet, unseen by whoever resumed the generator. Otherwise they are Lua's own, in results and
+ * errors.
  *
- * A resume that its caller could not be suspended in (it stands under table.sort, say) is a barrier: a wait inside
- * finds it, and raises.
+ * A resume that its caller could not be suspended in (it stands under table.sort, say) is a
+ * barrier: a wait inside finds it, and raises.
  */
 #include "bind/bind.h"
 
@@ -45,8 +46,8 @@ static bool has_passed(lua_State *L, struct tk_bind *bind, lua_State *co)
 }
 
 /*
- * Resumes the coroutine `co` with the top `args` values. Negative: an error is on top. -2: the tasklet gives way. Else as
- * many results.
+ * Resumes the coroutine `co` with the top `args` values. Negative: an error is on top. -2: the
+ * tasklet gives way. Else as many results.
  */
 static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
 {
@@ -105,7 +106,8 @@ static const char *obstacle(lua_State *L, struct tk_bind *bind, lua_State *co)
     return NULL;
 }
 
-/* `context`: 1 is a wrapped function, whose coroutine is upvalue 2; else the coroutine lies at 1. */
+/* `context`: 1 is a wrapped function, whose coroutine is upvalue 2; else the coroutine lies at 1.
+ */
 static int deliver(lua_State *L, struct tk_bind *bind, lua_State *co, int count, bool wrapped)
 {
     if (count == -2) {

@@ -1,6 +1,7 @@
 /*
- * Emitters' inside: a userdata around the core's source of signals. What scripts see - Emitter, its classes, connected
- * functions - is lua/tasklet/emitter.lua; this part declares, emits to waits, and destroys.
+ * Emitters' inside: a userdata around the core's source of signals. What scripts see - Emitter, its
+ * classes, connected functions - is lua/tasklet/emitter.lua; this part declares, emits to waits,
+ * and destroys.
  */
 #include "bind/bind.h"
 
@@ -180,10 +181,13 @@ static void open_signals(lua_State *L, struct tk_bind *bind, struct tk_source *s
 /* The stack's top is the module's table. */
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals)
 {
-    static const luaL_Reg functions[] = {
-        {"is_source", is_source},           {"source_new", source_new},         {"source_has", source_has},
-        {"source_emit", source_emit},       {"source_destroy", source_destroy},
-        {"source_destroyed", source_destroyed}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"is_source", is_source},
+                                         {"source_new", source_new},
+                                         {"source_has", source_has},
+                                         {"source_emit", source_emit},
+                                         {"source_destroy", source_destroy},
+                                         {"source_destroyed", source_destroyed},
+                                         {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", source_gc}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_EMITTER);

@@ -1,13 +1,12 @@
 /*
- * Error values: objects of the classes TaskletError and its kin, which lua/tasklet/error.lua defines; and the
- * ways in which C raises them. Wrong arguments are plain strings, as Lua's own.
+ * Error values: objects of the classes TaskletError and its kin, which lua/tasklet/error.lua
+ * defines; and the ways in which C raises them. Wrong arguments are plain strings, as Lua's own.
  */
 #include <stdarg.h>
 
 #include "bind/bind.h"
 
-RAISES void tk_push_error(lua_State *L, struct tk_bind *bind, const char *name,
-                          const char *message)
+RAISES void tk_push_error(lua_State *L, struct tk_bind *bind, const char *name, const char *message)
 {
     tk_push_table(L, bind, TABLE_ERRORS);
     lua_createtable(L, 0, 4);
@@ -82,6 +81,5 @@ RAISES int tk_option_error(lua_State *L, int arg, const char *option, const char
     const char *got = luaL_typename(L, -1);
 
     return luaL_argerror(
-        L, arg,
-        lua_pushfstring(L, "option '%s': %s expected, got %s", option, expected, got));
+        L, arg, lua_pushfstring(L, "option '%s': %s expected, got %s", option, expected, got));
 }

@@ -1,6 +1,6 @@
 /*
- * Messages and mailboxes. A Message is a plain table with the fields name, dest, value and sender, of its own metatable;
- * the core sees its name and an anchor.
+ * Messages and mailboxes. A Message is a plain table with the fields name, dest, value and sender,
+ * of its own metatable; the core sees its name and an anchor.
  */
 #include "bind/bind.h"
 #include "bind/module.h"
@@ -71,7 +71,8 @@ static int message_new(lua_State *L)
 }
 
 /* Gives the message on top, popped, to `dest`. */
-static void deliver(lua_State *L, struct tk_bind *bind, struct tk_body *dest, struct tk_body *sender)
+static void deliver(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                    struct tk_body *sender)
 {
     struct tk_atom *atom;
     const char *name;

@@ -1,7 +1,7 @@
 /*
- * The module as a whole: the binding's struct, its tables, and putting the parts of this room together. Closing is in
- * two steps: the host closes coroutines (tk_close_all) and then says that the scheduler is gone; the struct itself
- * stays as long as any function of the module does.
+ * The module as a whole: the binding's struct, its tables, and putting the parts of this room
+ * together. Closing is in two steps: the host closes coroutines (tk_close_all) and then says that
+ * the scheduler is gone; the struct itself stays as long as any function of the module does.
  */
 #include "bind/module.h"
 

@@ -5,8 +5,9 @@
 #include "bind/bind.h"
 
 /*
- * Makes the binding of a scheduler, and the module's table with all its parts; pushes the binding's userdata, which the
- * caller anchors. `signals` is the source of the operating system's signals. All is borrowed.
+ * Makes the binding of a scheduler, and the module's table with all its parts; pushes the binding's
+ * userdata, which the caller anchors. `signals` is the source of the operating system's signals.
+ * All is borrowed.
  */
 RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
                                     const struct tk_kind *const *kinds, struct tk_source *signals,

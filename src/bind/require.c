@@ -1,11 +1,12 @@
 /*
- * require, as Lua's own, whose modules may wait at their top level. While one tasklet waits in a module that it
- * loads, a second one that requires the same module waits until that is over. Who loads what is kept by
- * lua/tasklet/loading.lua.
+ * require, as Lua's own, whose modules may wait at their top level. While one tasklet waits in a
+ * module that it loads, a second one that requires the same module waits until that is over. Who
+ * loads what is kept by lua/tasklet/loading.lua.
  */
 #include "bind/bind.h"
 
-/* The frame: the name; the table of loaded modules; what ends the loading, to be closed; the loader's data. */
+/* The frame: the name; the table of loaded modules; what ends the loading, to be closed; the
+ * loader's data. */
 enum { NAME = 1, LOADED, ENTRY, DATA };
 
 /* Pushes the loader and its data; raises if no searcher knows the module. */

@@ -1,11 +1,12 @@
 /*
  * Running: resuming coroutines, ending tasklets, giving way, nesting, raising into a tasklet.
  *
- * A tasklet's coroutine runs the function `body_main`, whose frame holds, beneath the script's function, the tasklet, the function
- * that started it and the line; it calls the function protected, so that <close> variables can wait when an error passes.
+ * A tasklet's coroutine runs the function `body_main`, whose frame holds, beneath the script's
+ * function, the tasklet, the function that started it and the line; it calls the function
+ * protected, so that <close> variables can wait when an error passes.
  *
- * What must hold: a coroutine gives way only through tk_give_way (bind->gave_way is set, the task's state
- * says how) or through Lua's own coroutine.yield in the body itself (body->stock).
+ * What must hold: a coroutine gives way only through tk_give_way (bind->gave_way is set, the task's
+ * state says how) or through Lua's own coroutine.yield in the body itself (body->stock).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static size_t script_part(const char *trace, size_t length)
     return length;
 }
 
-/* The message handler: the traceback goes aside, so that handlers see the error as it was raised. */
+/* The message handler: the traceback goes aside, so that handlers see the error as it was raised.
+ */
 static int handler(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -71,8 +73,7 @@ static void add_origin(lua_State *L, struct tk_bind *bind, const struct tk_body 
 
         lua_pushvalue(L, FRAME_STARTER);
         lua_getinfo(L, ">S", &ar);
-        lua_pushfstring(L, " (started at %s:%d)", ar.short_src,
-                        (int)lua_tointeger(L, FRAME_LINE));
+        lua_pushfstring(L, " (started at %s:%d)", ar.short_src, (int)lua_tointeger(L, FRAME_LINE));
     } else {
         lua_pushliteral(L, "");
     }
@@ -99,7 +100,8 @@ static int body_done(lua_State *L, int status, lua_KContext context)
 
 static int body_main(lua_State *L)
 {
-    int status = lua_pcallk(L, lua_gettop(L) - FRAME_BODY, LUA_MULTRET, FRAME_HANDLER, 0, body_done);
+    int status =
+        lua_pcallk(L, lua_gettop(L) - FRAME_BODY, LUA_MULTRET, FRAME_HANDLER, 0, body_done);
 
     return body_done(L, status, 0);
 }

@@ -1,6 +1,6 @@
 /*
- * WaitCondition: conditions written in Lua. A class has the methods init, arm and disarm; an instance fires when its
- * tasklet's method wait_condition_fired is called with it.
+ * WaitCondition: conditions written in Lua. A class has the methods init, arm and disarm; an
+ * instance fires when its tasklet's method wait_condition_fired is called with it.
  *
  * Methods are called protected and must not wait. What `arm` raises comes out of the yield.
  */
@@ -174,7 +174,8 @@ static int wait_condition_fired(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_script_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg methods[] = {{"wait_condition_fired", wait_condition_fired}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"wait_condition_fired", wait_condition_fired},
+                                       {NULL, NULL}};
 
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, methods);

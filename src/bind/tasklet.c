@@ -1,7 +1,9 @@
 /*
- * The object Tasklet: making one, its class and classes derived from it, its attributes, run, join callbacks, kill.
+ * The object Tasklet: making one, its class and classes derived from it, its attributes, run, join
+ * callbacks, kill.
  *
- * The userdata holds the core's task. It is anchored from its begin to its end, so that nobody needs to hold it.
+ * The userdata holds the core's task. It is anchored from its begin to its end, so that nobody
+ * needs to hold it.
  */
 #include <string.h>
 
@@ -237,7 +239,8 @@ static int tasklet_run(lua_State *L)
     return start(L, bind, false);
 }
 
-/* Class(...): Tasklet itself takes the body first, a class derived from it has the body as its method `run`. */
+/* Class(...): Tasklet itself takes the body first, a class derived from it has the body as its
+ * method `run`. */
 static int class_call(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -607,10 +610,8 @@ static int where(lua_State *L)
 /* ---- classes ---- */
 
 static const luaL_Reg getters[] = {
-    {"state", get_state},
-    {"return_value", get_return_value},
-    {"name", get_name},
-    {"mailbox", tk_get_mailbox},
+    {"state", get_state}, {"return_value", get_return_value},
+    {"name", get_name},   {"mailbox", tk_get_mailbox},
     {NULL, NULL},
 };
 
@@ -620,7 +621,8 @@ static const luaL_Reg metamethods[] = {
     {NULL, NULL},
 };
 
-/* class(table, name): makes a table the class of instances, which are called by its name if there is one. */
+/* class(table, name): makes a table the class of instances, which are called by its name if there
+ * is one. */
 static int make_class(lua_State *L)
 {
     static const luaL_Reg simple[] = {
@@ -703,6 +705,7 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_pushvalue(L, -3);
     lua_call(L, 1, 1);
     tk_set_table(L, bind, TABLE_TASKLET);
-    lua_setfield(L, -2, "subclass"); /* the raw one: lua/tasklet/init.lua puts the friendly one there */
+    lua_setfield(L, -2,
+                 "subclass"); /* the raw one: lua/tasklet/init.lua puts the friendly one there */
     lua_setfield(L, -2, "Tasklet");
 }

@@ -1,6 +1,6 @@
 /*
- * Blocking verbs: sleep, yield_, join. A verb arms waits of its own beside the tasklet's wait list, which it leaves alone;
- * they come from a pool and go back when the verb is over, however it ends.
+ * Blocking verbs: sleep, yield_, join. A verb arms waits of its own beside the tasklet's wait list,
+ * which it leaves alone; they come from a pool and go back when the verb is over, however it ends.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -215,10 +215,8 @@ static int mainloop_now(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_verb_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg functions[] = {{"sleep", module_sleep},
-                                         {"yield_", module_yield_},
-                                         {"join", module_join},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"sleep", module_sleep}, {"yield_", module_yield_}, {"join", module_join}, {NULL, NULL}};
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
     (void)bind;

@@ -1,8 +1,9 @@
 /*
  * Yield, wait and get_event: the grammar of what may be yielded, and how the event comes back.
  *
- * The conditions of a wait lie in the frame of the function that waits, from 1 on, while the tasklet is suspended: that
- * keeps them alive, and the index of a condition in its list is its place in the frame.
+ * The conditions of a wait lie in the frame of the function that waits, from 1 on, while the
+ * tasklet is suspended: that keeps them alive, and the index of a condition in its list is its
+ * place in the frame.
  */
 #include <stdlib.h>
 
@@ -12,7 +13,8 @@
 
 #define EXPECTED "wait conditions, Tasklets, functions, fresh coroutines or one Message expected"
 
-/* Raises, as for any wrong argument, at the line of the yield. `list`: the values were elements of one. */
+/* Raises, as for any wrong argument, at the line of the yield. `list`: the values were elements of
+ * one. */
 static int bad_value(lua_State *L, int index, bool list)
 {
     const char *what = lua_gettop(L) == 0 ? "nothing" : luaL_typename(L, index);
@@ -61,7 +63,8 @@ static void make_tasklet(lua_State *L, struct tk_bind *bind, int index)
     lua_pop(L, 1);
 }
 
-/* Makes each of the `count` values of the frame a condition. True: some are for tasklets not begun. */
+/* Makes each of the `count` values of the frame a condition. True: some are for tasklets not begun.
+ */
 static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, int count,
                     bool spread)
 {
@@ -159,8 +162,8 @@ static void warn_unread(lua_State *L, struct tk_bind *bind, struct tk_body *body
 }
 
 /*
- * Makes the values of the frame the wait list of the current tasklet. 1: an event can be taken at once. 0: the
- * tasklet must give way.
+ * Makes the values of the frame the wait list of the current tasklet. 1: an event can be taken at
+ * once. 0: the tasklet must give way.
  */
 static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
@@ -292,7 +295,8 @@ static int module_wait(lua_State *L)
 }
 
 /*
- * coroutine.yield: in the body of a tasklet it waits; in a generator of the script's own, or outside, it is Lua's own.
+ * coroutine.yield: in the body of a tasklet it waits; in a generator of the script's own, or
+ * outside, it is Lua's own.
  */
 static int module_yield(lua_State *L)
 {
@@ -325,7 +329,8 @@ static int get_event(lua_State *L)
     return 1;
 }
 
-/* ---- Lua's own coroutine.yield, called by a function that was made before the module was loaded ---- */
+/* ---- Lua's own coroutine.yield, called by a function that was made before the module was loaded
+ * ---- */
 
 static int install_stock(lua_State *L)
 {
@@ -351,7 +356,8 @@ void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
     lua_State *co = body->co, *L = bind->L;
     int count = lua_gettop(co), top = lua_gettop(L);
 
-    /* The values lie in the frame of yield, from 1 on; they are looked at on L, for errors must not end `co`. */
+    /* The values lie in the frame of yield, from 1 on; they are looked at on L, for errors must not
+     * end `co`. */
     body->stock = true;
     if (!lua_checkstack(co, LUA_MINSTACK) || !lua_checkstack(L, count + LUA_MINSTACK)) {
         return;

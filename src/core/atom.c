@@ -1,4 +1,5 @@
-/* Atoms: see atom.h. A chained hash table that doubles; it owns the atoms, holders own their counts. */
+/* Atoms: see atom.h. A chained hash table that doubles; it owns the atoms, holders own their
+ * counts. */
 #include "core/atom.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Faults: texts for failed calls. Owns nothing; never allocates, so that being out of memory can be told. */
+/* Faults: texts for failed calls. Owns nothing; never allocates, so that being out of memory can be
+ * told. */
 #include "core/fault.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * A fault: why a call failed, for people. The caller owns the struct; the callee fills it only when it
- * returns a negative code.
+ * A fault: why a call failed, for people. The caller owns the struct; the callee fills it only when
+ * it returns a negative code.
  */
 #ifndef TK_CORE_FAULT_H
 #define TK_CORE_FAULT_H

@@ -1,15 +1,16 @@
 /*
- * Mailboxes: see mailbox.h. They own their messages' records; the payload belongs to whoever sent it until it is
- * taken, or is given to the hook `drop`.
+ * Mailboxes: see mailbox.h. They own their messages' records; the payload belongs to whoever sent
+ * it until it is taken, or is given to the hook `drop`.
  *
- * Cost: taking looks at as many queues as there are names, never at the messages put off; judging under
- * unchanged filters looks only at what came since.
+ * Cost: taking looks at as many queues as there are names, never at the messages put off; judging
+ * under unchanged filters looks only at what came since.
  */
 #include "core/mailbox.h"
 
 #include <stdlib.h>
 
-/* Empty queues are kept for their name's next message while a mailbox has no more than this many. */
+/* Empty queues are kept for their name's next message while a mailbox has no more than this many.
+ */
 #define SPARE_QUEUES 16
 
 struct tk_mailbox *tk_mailbox_of(struct tk_task *task)
@@ -84,8 +85,7 @@ static void *take_out(struct tk_sched *sched, struct tk_mailbox *mail, struct tk
     if (mail->fresh == message) {
         struct tk_list *next = message->order.next;
 
-        mail->fresh =
-            next == &mail->order ? NULL : tk_container_of(next, struct tk_message, order);
+        mail->fresh = next == &mail->order ? NULL : tk_container_of(next, struct tk_message, order);
     }
     tk_list_remove(&message->order);
     tk_list_remove(&message->alike);

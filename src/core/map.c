@@ -1,6 +1,7 @@
 /*
- * The map: see map.h. Load stays at or below one half, so a probe is short and always ends. Slots are never
- * marked as deleted; a removal moves later entries of the same run back, so that old maps stay fast.
+ * The map: see map.h. Load stays at or below one half, so a probe is short and always ends. Slots
+ * are never marked as deleted; a removal moves later entries of the same run back, so that old maps
+ * stay fast.
  */
 #include "core/map.h"
 

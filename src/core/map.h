@@ -1,6 +1,7 @@
 /*
  * A map from words to pointers: open addressing, linear probing, deletion by moving back. For small
- * tables that live with their owner: the names in a mailbox, the descriptors and children of a loop.
+ * tables that live with their owner: the names in a mailbox, the descriptors and children of a
+ * loop.
  *
  * A zeroed struct is an empty map. The map owns its slots, never what the values point at.
  */
@@ -29,7 +30,8 @@ int tk_map_set(struct tk_map *map, uintptr_t key, void *value);
 /* Takes a key out and returns its value, NULL if it was not there. */
 void *tk_map_remove(struct tk_map *map, uintptr_t key);
 
-/* The values one by one: start with *cursor 0; NULL at the end. The map must not change meanwhile. */
+/* The values one by one: start with *cursor 0; NULL at the end. The map must not change meanwhile.
+ */
 void *tk_map_next(const struct tk_map *map, size_t *cursor);
 
 void tk_map_finish(struct tk_map *map);

@@ -1,6 +1,7 @@
 /*
- * The pool: see pool.h. It owns regions of two megabytes, cut into aligned chunks; a block's chunk is found from its
- * address. Builds that look for memory errors use malloc alone, so that each block is watched.
+ * The pool: see pool.h. It owns regions of two megabytes, cut into aligned chunks; a block's chunk
+ * is found from its address. Builds that look for memory errors use malloc alone, so that each
+ * block is watched.
  */
 #include "core/pool.h"
 
@@ -17,7 +18,8 @@
 #define CHUNK_SIZE ((size_t)65536)
 #define CHUNKS_IN_REGION 32
 #define REGION_SIZE (CHUNK_SIZE * CHUNKS_IN_REGION) /* of a huge page */
-/* From so many regions on the system is asked for huge pages: a small program would only pay for them. */
+/* From so many regions on the system is asked for huge pages: a small program would only pay for
+ * them. */
 #define HUGE_FROM 8
 
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
@@ -43,7 +45,7 @@ struct tk_pool {
     struct tk_list room[CLASSES];
     struct tk_list empty;
     struct region *regions;
-    size_t count; /* of regions */
+    size_t count;  /* of regions */
     size_t carved; /* chunks of the latest region that have been in use */
     size_t blocks;
 };
@@ -86,7 +88,8 @@ static int add_region(struct tk_pool *pool)
         return -1;
     }
     if (++pool->count >= HUGE_FROM) {
-        madvise(region->memory, REGION_SIZE, MADV_HUGEPAGE); /* a wish: no matter if it is refused */
+        madvise(region->memory, REGION_SIZE,
+                MADV_HUGEPAGE); /* a wish: no matter if it is refused */
     }
     region->next = pool->regions;
     pool->regions = region;

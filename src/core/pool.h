@@ -1,7 +1,8 @@
 /*
- * A pool of small blocks: an allocator for Lua states with very many tasklets. Blocks of up to 1,024 bytes come from chunks
- * of one size each, without a header per block; larger ones from malloc. A chunk that has become empty serves any
- * size again. Memory goes back to the system when the last block is freed, and the pool itself with it.
+ * A pool of small blocks: an allocator for Lua states with very many tasklets. Blocks of up to
+ * 1,024 bytes come from chunks of one size each, without a header per block; larger ones from
+ * malloc. A chunk that has become empty serves any size again. Memory goes back to the system when
+ * the last block is freed, and the pool itself with it.
  */
 #ifndef TK_CORE_POOL_H
 #define TK_CORE_POOL_H
@@ -10,7 +11,8 @@
 
 struct tk_pool;
 
-/* A pool without blocks, owned by the caller until its first block is allocated. NULL: no memory. */
+/* A pool without blocks, owned by the caller until its first block is allocated. NULL: no memory.
+ */
 struct tk_pool *tk_pool_new(void);
 void tk_pool_free(struct tk_pool *pool);
 

@@ -1,6 +1,6 @@
 /*
- * The run queue: see runq.h. A sorted array of buckets, two lists each, which swap their parts at the
- * beginning of a round. Nearly every task has priority 0 and finds its bucket without a search.
+ * The run queue: see runq.h. A sorted array of buckets, two lists each, which swap their parts at
+ * the beginning of a round. Nearly every task has priority 0 and finds its bucket without a search.
  */
 #include "core/runq.h"
 

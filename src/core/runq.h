@@ -1,8 +1,8 @@
 /*
  * The run queue: rounds of tasklets in order of priority, first come first served within one.
  *
- * A round takes all that was ready when it began; what becomes ready meanwhile belongs to the next. So nobody runs
- * twice before the others have run once, however urgent it is.
+ * A round takes all that was ready when it began; what becomes ready meanwhile belongs to the next.
+ * So nobody runs twice before the others have run once, however urgent it is.
  */
 #ifndef TK_CORE_RUNQ_H
 #define TK_CORE_RUNQ_H

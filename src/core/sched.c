@@ -1,8 +1,9 @@
 /*
  * The scheduler's two ways to a task: the run queue and the chain of hand-overs. See sched.h.
  *
- * What must hold: a task is in at most one place - the run queue, a chain, the batch, or none; the head of a chain that
- * is in the run queue carries the rest of the chain behind it, so that giving way in mid-chain loses nobody's turn.
+ * What must hold: a task is in at most one place - the run queue, a chain, the batch, or none; the
+ * head of a chain that is in the run queue carries the rest of the chain behind it, so that giving
+ * way in mid-chain loses nobody's turn.
  */
 #include "core/sched.h"
 
@@ -102,7 +103,8 @@ bool tk_sched_pull(struct tk_sched *sched)
     if (task == NULL) {
         return false;
     }
-    /* A chain that a turn's budget has cut may belong to tasks that never wait: those behind come first now. */
+    /* A chain that a turn's budget has cut may belong to tasks that never wait: those behind come
+     * first now. */
     sched->credit = task->behind == NULL ? CREDIT : 0;
     return true;
 }

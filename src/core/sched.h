@@ -1,15 +1,15 @@
 /*
  * The scheduler: tell it what fired, it says whom to resume.
  *
- * It resumes nobody itself. Whoever drives it (the loop, a test) takes tasks from tk_sched_next, runs their
- * bodies, and tells how they gave way. Two ways lead to a task:
+ * It resumes nobody itself. Whoever drives it (the loop, a test) takes tasks from tk_sched_next,
+ * runs their bodies, and tells how they gave way. Two ways lead to a task:
  *
  *   the run queue   what the loop found ready: timers, descriptors, idle, ends of others
- *   the chain       what a script triggered: the woken tasks in front, the one that woke them behind; so a
- *                   wake-up by hand is immediate, and a chain of any length needs no C stack
+ *   the chain       what a script triggered: the woken tasks in front, the one that woke them
+ * behind; so a wake-up by hand is immediate, and a chain of any length needs no C stack
  *
- * Where the one that triggers cannot give way (a callback, a C function in between), the chain is run nested:
- * tk_sched_enter puts the present chain aside, tk_sched_leave takes it up again.
+ * Where the one that triggers cannot give way (a callback, a C function in between), the chain is
+ * run nested: tk_sched_enter puts the present chain aside, tk_sched_leave takes it up again.
  */
 #ifndef TK_CORE_SCHED_H
 #define TK_CORE_SCHED_H
@@ -33,7 +33,8 @@ struct tk_sched_hooks {
     void (*drop)(void *context, void *payload);
     /* The same payload for one firing more. */
     void *(*share)(void *context, void *payload);
-    /* A message that the filters of `task` do not name; `payload` is the message, dropped afterwards. */
+    /* A message that the filters of `task` do not name; `payload` is the message, dropped
+     * afterwards. */
     void (*unnamed)(void *context, struct tk_task *task, void *payload);
     /* The first task that counts began (true), or the last one ended (false). */
     void (*alive)(void *context, bool alive);
@@ -64,7 +65,8 @@ struct tk_timed {
     struct tk_timer timer;
 };
 
-/* A wait that stands in a list of what it waits for. For one that waits for the end of a task: in the list `watchers` of that. */
+/* A wait that stands in a list of what it waits for. For one that waits for the end of a task: in
+ * the list `watchers` of that. */
 struct tk_watch {
     struct tk_wait wait;
     struct tk_list node;
@@ -80,17 +82,19 @@ int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_ho
                   void *context);
 void tk_sched_finish(struct tk_sched *sched);
 
-/* Whom to resume now: the head of the chain, out of it; NULL when the chain is done, or when the turn's budget
- * is, and the rest has been put at the end of the run queue. */
+/* Whom to resume now: the head of the chain, out of it; NULL when the chain is done, or when the
+ * turn's budget is, and the rest has been put at the end of the run queue. */
 struct tk_task *tk_sched_next(struct tk_sched *sched);
 
 /* Makes the next task of the run queue the chain. False: this round is over. */
 bool tk_sched_pull(struct tk_sched *sched);
 
-/* Puts the batch, and then `current` if not NULL, at the head of the chain. `current` must now give way. */
+/* Puts the batch, and then `current` if not NULL, at the head of the chain. `current` must now give
+ * way. */
 void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current);
 
-/* Runs nested: puts the present chain aside; the batch, which may be empty, becomes a chain of its own. */
+/* Runs nested: puts the present chain aside; the batch, which may be empty, becomes a chain of its
+ * own. */
 void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame);
 void tk_sched_leave(struct tk_sched *sched);
 
@@ -100,14 +104,15 @@ void tk_task_begin(struct tk_sched *sched, struct tk_task *task, bool now);
 /* It gives way to all others that are ready. */
 void tk_task_give_way(struct tk_sched *sched, struct tk_task *task);
 
-/* Wakes it wherever it stands, for a reason of the driver's own (an error to raise): into the batch. Nothing if
- * it runs, has ended or never began. */
+/* Wakes it wherever it stands, for a reason of the driver's own (an error to raise): into the
+ * batch. Nothing if it runs, has ended or never began. */
 void tk_task_wake(struct tk_sched *sched, struct tk_task *task);
 
 /*
- * Installs a wait list: arms what is new, arms again what is spent, disarms what left, in this order, so that a
- * failure (a negative code) leaves everything as it was. `list` is borrowed for the call.
- * 1: an event is there already, and the task goes on with tk_task_take. 0: it is TK_WAITING now.
+ * Installs a wait list: arms what is new, arms again what is spent, disarms what left, in this
+ * order, so that a failure (a negative code) leaves everything as it was. `list` is borrowed for
+ * the call. 1: an event is there already, and the task goes on with tk_task_take. 0: it is
+ * TK_WAITING now.
  */
 int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list, size_t count,
                  struct tk_fault *fault);
@@ -126,7 +131,8 @@ void tk_task_blocked(struct tk_sched *sched, struct tk_task *task);
 /* Takes the next of the verb's waits out of the task, disarmed; NULL: none is left. */
 struct tk_wait *tk_task_unblock(struct tk_sched *sched, struct tk_task *task);
 
-/* It has ended, or is given up: disarms all, drops its mail, wakes those who wait for its end. Idempotent. */
+/* It has ended, or is given up: disarms all, drops its mail, wakes those who wait for its end.
+ * Idempotent. */
 void tk_task_end(struct tk_sched *sched, struct tk_task *task);
 
 /* Frees what a task still has, without telling anybody: its memory is about to go. */

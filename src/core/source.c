@@ -1,4 +1,5 @@
-/* Sources of signals: see source.h. A source owns its topics, a topic its list's head; waits belong to scripts. */
+/* Sources of signals: see source.h. A source owns its topics, a topic its list's head; waits belong
+ * to scripts. */
 #include "core/source.h"
 
 #include <stdlib.h>

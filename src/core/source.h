@@ -1,6 +1,7 @@
 /*
- * Sources of signals: what a script's emitter is inside. A source has declared topics, by name; waits stand in a
- * topic's list while they are armed. A source may have a class, itself a source, whose waits hear it too.
+ * Sources of signals: what a script's emitter is inside. A source has declared topics, by name;
+ * waits stand in a topic's list while they are armed. A source may have a class, itself a source,
+ * whose waits hear it too.
  */
 #ifndef TK_CORE_SOURCE_H
 #define TK_CORE_SOURCE_H
@@ -19,7 +20,8 @@ struct tk_source {
     struct tk_source *parent; /* its class; borrowed, must outlive it */
     struct tk_map topics;     /* by atom */
     bool destroyed;
-    /* The first wait came (true) or the last one went. NULL: nobody cares. A failure is for `true` only. */
+    /* The first wait came (true) or the last one went. NULL: nobody cares. A failure is for `true`
+     * only. */
     int (*listen)(struct tk_source *source, struct tk_topic *topic, bool on,
                   struct tk_fault *fault);
 };
@@ -34,7 +36,8 @@ struct tk_signal_wait {
 
 void tk_source_init(struct tk_source *source, struct tk_source *parent);
 
-/* Declares a topic, held once. The one that is there already if it was declared before. NULL: no memory. */
+/* Declares a topic, held once. The one that is there already if it was declared before. NULL: no
+ * memory. */
 struct tk_topic *tk_source_declare(struct tk_source *source, struct tk_sched *sched,
                                    const char *name, size_t length);
 
@@ -43,8 +46,9 @@ struct tk_topic *tk_source_topic(struct tk_source *source, const struct tk_sched
                                  const char *name, size_t length);
 
 /*
- * Tells every wait for `name`, on the source or on its classes, by hand: those whose tasks wait are in the batch. `payload`
- * is shared out and then dropped. 0, TK_EINVAL if the name is not declared or the source is destroyed.
+ * Tells every wait for `name`, on the source or on its classes, by hand: those whose tasks wait are
+ * in the batch. `payload` is shared out and then dropped. 0, TK_EINVAL if the name is not declared
+ * or the source is destroyed.
  */
 int tk_source_emit(struct tk_source *source, struct tk_sched *sched, const char *name,
                    size_t length, void *payload);

@@ -1,7 +1,8 @@
 /*
  * What a task waits for: its wait list, its verb, its end. Owns no memory but the mailbox.
  *
- * Installing a list arms what is new before it lets go of what is old, so that a failure changes nothing.
+ * Installing a list arms what is new before it lets go of what is old, so that a failure changes
+ * nothing.
  */
 #include "core/task.h"
 
@@ -32,7 +33,8 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
     return rc;
 }
 
-/* The first `count` of the list have been looked at: lets go of those among them that this yield armed. */
+/* The first `count` of the list have been looked at: lets go of those among them that this yield
+ * armed. */
 static void undo(struct tk_sched *sched, struct tk_wait **list, size_t count)
 {
     while (count-- > 0) {
@@ -71,8 +73,10 @@ static int arm_list(struct tk_sched *sched, struct tk_task *task, struct tk_wait
     return 0;
 }
 
-/* Makes `list` the task's list, each wait once; those of the old one that are not in it are let go. */
-static bool relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list, size_t count)
+/* Makes `list` the task's list, each wait once; those of the old one that are not in it are let go.
+ */
+static bool relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list,
+                   size_t count)
 {
     struct tk_wait *old = task->waits, **link = &task->waits, *gone = NULL;
     bool filters = false;
@@ -147,7 +151,8 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
     return 0;
 }
 
-/* A wait that fired when there was no memory for a record. The ring is empty, so what is pending has none. */
+/* A wait that fired when there was no memory for a record. The ring is empty, so what is pending
+ * has none. */
 static struct tk_wait *unrecorded(struct tk_task *task)
 {
     for (struct tk_wait *wait = task->waits; wait != NULL; wait = wait->as.next) {

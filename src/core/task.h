@@ -1,6 +1,7 @@
 /*
- * A tasklet as the core sees it: where it stands, what it waits for, what has fired for it. The body (a
- * coroutine, or a number in a test) belongs to whoever embeds this struct; the core only says whom to resume.
+ * A tasklet as the core sees it: where it stands, what it waits for, what has fired for it. The
+ * body (a coroutine, or a number in a test) belongs to whoever embeds this struct; the core only
+ * says whom to resume.
  *
  *                 start                 wait
  *      NEW ---------------> RUNNING ------------> WAITING ----.

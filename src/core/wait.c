@@ -1,6 +1,6 @@
 /*
- * Waits: firing, forgetting, describing. Owns the pool of firings; never runs a script: firing only puts a
- * record with the task and the task into the run queue or the batch.
+ * Waits: firing, forgetting, describing. Owns the pool of firings; never runs a script: firing only
+ * puts a record with the task and the task into the run queue or the batch.
  *
  * A ring of firings is known by its last element, so that both ends are at hand with one pointer.
  */
@@ -207,8 +207,9 @@ static void make_ready(struct tk_sched *sched, struct tk_task *task, int32_t pri
 }
 
 /*
- * One firing more; false: it is one too many, or there is no memory for it, and it is dropped. One that carries
- * nothing is not lost even then: it is counted without a record, and tk_task_take looks for such.
+ * One firing more; false: it is one too many, or there is no memory for it, and it is dropped. One
+ * that carries nothing is not lost even then: it is counted without a record, and tk_task_take
+ * looks for such.
  */
 static bool note(struct tk_wait *wait, struct tk_sched *sched, void *payload,
                  void (*put)(struct tk_firing **, struct tk_firing *))

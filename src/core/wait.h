@@ -1,11 +1,13 @@
 /*
  * A wait condition, and the row that describes a kind of them.
  *
- * A kind is one constant row: its name, parameters, fields and what to do when it is armed and disarmed. All else - the
- * constructor, argument checks, `tostring`, reports - is made from the row, so that a new kind is one file.
+ * A kind is one constant row: its name, parameters, fields and what to do when it is armed and
+ * disarmed. All else - the constructor, argument checks, `tostring`, reports - is made from the
+ * row, so that a new kind is one file.
  *
- * A wait is held by at most one tasklet. While held it is either armed (it will fire), or spent (it has fired, and
- * is armed again when it is yielded again). Firings are kept with the tasklet until they are delivered.
+ * A wait is held by at most one tasklet. While held it is either armed (it will fire), or spent (it
+ * has fired, and is armed again when it is yielded again). Firings are kept with the tasklet until
+ * they are delivered.
  */
 #ifndef TK_CORE_WAIT_H
 #define TK_CORE_WAIT_H
@@ -76,32 +78,32 @@ struct tk_arg {
 struct tk_field {
     const char *name;
     enum tk_type type;
-    uint8_t keep;  /* TK_VALUE, TK_LIST: which script value */
-    uint8_t item;  /* of which this element is meant; 0: the whole */
+    uint8_t keep;      /* TK_VALUE, TK_LIST: which script value */
+    uint8_t item;      /* of which this element is meant; 0: the whole */
     uint8_t otherwise; /* the script value to give when there is none; 0: nil */
-    bool writable; /* TK_VALUE only */
+    bool writable;     /* TK_VALUE only */
     /* Fills `arg`; given = false makes it nil. Not for LIST, VALUE, RESULT and ERROR. */
     void (*get)(const struct tk_wait *wait, struct tk_arg *arg);
 };
 
 enum tk_kind_flags {
-    TK_OUTSIDE = 1, /* the world outside may fire it */
-    TK_REPEATS = 2, /* every firing is kept, not only the first until it is delivered */
-    TK_KEEPS = 4,   /* firings are kept when no tasklet holds it, too */
-    TK_STANDS = 8,  /* stays armed when it has fired */
-    TK_MAIL = 16,   /* judges messages; see core/mailbox.h */
-    TK_HIDDEN = 32, /* has no constructor in scripts */
-    TK_CALLED = 64, /* a script fires it by calling it */
+    TK_OUTSIDE = 1,  /* the world outside may fire it */
+    TK_REPEATS = 2,  /* every firing is kept, not only the first until it is delivered */
+    TK_KEEPS = 4,    /* firings are kept when no tasklet holds it, too */
+    TK_STANDS = 8,   /* stays armed when it has fired */
+    TK_MAIL = 16,    /* judges messages; see core/mailbox.h */
+    TK_HIDDEN = 32,  /* has no constructor in scripts */
+    TK_CALLED = 64,  /* a script fires it by calling it */
     TK_SCRIPT = 128, /* written in the script's language */
 };
 
 struct tk_kind {
-    const char *name;  /* of the constructor: "WaitForTimeout" */
-    const char *brief; /* one sentence */
+    const char *name;              /* of the constructor: "WaitForTimeout" */
+    const char *brief;             /* one sentence */
     const struct tk_param *params; /* NULL: none; the option `priority` is common to all */
     const struct tk_field *fields; /* NULL: none; so is the field `triggered` */
-    size_t size;     /* of the struct that begins with a struct tk_wait */
-    uint8_t values;  /* how many script values are kept with it */
+    size_t size;                   /* of the struct that begins with a struct tk_wait */
+    uint8_t values;                /* how many script values are kept with it */
     uint8_t payload; /* which of them holds what a firing carried; 0: firings carry nothing */
     unsigned flags;
     int32_t priority; /* unless the option says otherwise */
@@ -159,20 +161,21 @@ int tk_wait_init(struct tk_wait *wait, const struct tk_kind *kind, struct tk_sch
                  const struct tk_arg *args, struct tk_fault *fault);
 
 /*
- * Disarms it, takes it out of the list of whoever holds it and drops its firings. Idempotent. `sched` is NULL when
- * the scheduler has gone already: then nobody holds it.
+ * Disarms it, takes it out of the list of whoever holds it and drops its firings. Idempotent.
+ * `sched` is NULL when the scheduler has gone already: then nobody holds it.
  */
 void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched);
 
 /*
- * It fires. Delivered from the loop: the tasklet goes into the run queue at the wait's priority. `payload`
- * goes over to the firing. A firing of a wait that nobody holds is dropped, unless the kind keeps them.
+ * It fires. Delivered from the loop: the tasklet goes into the run queue at the wait's priority.
+ * `payload` goes over to the firing. A firing of a wait that nobody holds is dropped, unless the
+ * kind keeps them.
  */
 void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload);
 
 /*
- * It fires by the hand of a script: if its tasklet waits for it, that is put at the end of the scheduler's
- * batch, to be run by tk_sched_hand_over. 0, or TK_ENOMEM with `payload` dropped.
+ * It fires by the hand of a script: if its tasklet waits for it, that is put at the end of the
+ * scheduler's batch, to be run by tk_sched_hand_over. 0, or TK_ENOMEM with `payload` dropped.
  */
 int tk_wait_fire_now(struct tk_wait *wait, struct tk_sched *sched, void *payload);
 

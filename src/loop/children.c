@@ -1,10 +1,11 @@
 /*
  * Children: see children.h. Owns an entry for each child that is watched.
  *
- * libuv collects the children that it started when SIGCHLD comes, and then nobody else can learn their status. So the exit
- * callback of such a child's handle is replaced by one of ours, which tells us and then calls the
- * one that was there; that entry stays until the child ended, watched or not. The pidfd tells if
- * the handle was closed meanwhile: then libuv forgets the child, and collecting it is ours.
+ * libuv collects the children that it started when SIGCHLD comes, and then nobody else can learn
+ * their status. So the exit callback of such a child's handle is replaced by one of ours, which
+ * tells us and then calls the one that was there; that entry stays until the child ended, watched
+ * or not. The pidfd tells if the handle was closed meanwhile: then libuv forgets the child, and
+ * collecting it is ours.
  */
 #include "loop/children.h"
 
@@ -39,8 +40,7 @@ struct tk_children {
 
 static void on_chld_closed(uv_handle_t *handle)
 {
-    struct tk_children *children =
-        tk_container_of((uv_signal_t *)handle, struct tk_children, chld);
+    struct tk_children *children = tk_container_of((uv_signal_t *)handle, struct tk_children, chld);
 
     tk_loop_closed(children->loop);
     free(children);
@@ -143,7 +143,8 @@ static void on_chld(uv_signal_t *handle, int number)
     }
 }
 
-/* The loops of ours on a uv loop are known by their check handle; one of them watches this child. */
+/* The loops of ours on a uv loop are known by their check handle; one of them watches this child.
+ */
 struct exit_search {
     int pid;
     struct tk_child *child;

@@ -1,8 +1,9 @@
 /*
  * Children: the end of any child process of this one, by pid, however it was started.
  *
- * A child is watched through a pidfd; where there is none to be had (an old kernel, too many descriptors) through
- * SIGCHLD. One that libuv started is left for libuv to collect, whose exit callback is called in between.
+ * A child is watched through a pidfd; where there is none to be had (an old kernel, too many
+ * descriptors) through SIGCHLD. One that libuv started is left for libuv to collect, whose exit
+ * callback is called in between.
  */
 #ifndef TK_LOOP_CHILDREN_H
 #define TK_LOOP_CHILDREN_H
@@ -17,14 +18,15 @@ struct tk_child_watch {
 };
 
 /*
- * 0: the watch is attached. 1: the child had ended, *status says how. TK_EINVAL: no child of this process.
+ * 0: the watch is attached. 1: the child had ended, *status says how. TK_EINVAL: no child of this
+ * process.
  */
 int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pid, int *status,
                       struct tk_fault *fault);
 
 /*
- * Nothing happens if it is not attached. Unless `for_good`, a watch stays where libuv is to collect the child,
- * for nobody could learn its status later; it is told as ever.
+ * Nothing happens if it is not attached. Unless `for_good`, a watch stays where libuv is to collect
+ * the child, for nobody could learn its status later; it is told as ever.
  */
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good);
 

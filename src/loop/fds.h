@@ -1,10 +1,10 @@
 /*
  * Descriptors: one epoll set beside libuv's own, itself watched by libuv as one descriptor.
  *
- * Why not a uv_poll_t each: that makes the descriptor non-blocking for everybody who shares it, refuses one that
- * libuv watches already, cannot tell a hang-up from data, and does not notice that a descriptor was
- * closed. Here a watch is armed for one event (EPOLLONESHOT) by one system call, which also says
- * when the descriptor is gone, and any number of watches may share a descriptor.
+ * Why not a uv_poll_t each: that makes the descriptor non-blocking for everybody who shares it,
+ * refuses one that libuv watches already, cannot tell a hang-up from data, and does not notice that
+ * a descriptor was closed. Here a watch is armed for one event (EPOLLONESHOT) by one system call,
+ * which also says when the descriptor is gone, and any number of watches may share a descriptor.
  */
 #ifndef TK_LOOP_FDS_H
 #define TK_LOOP_FDS_H
@@ -24,13 +24,14 @@ struct tk_fd_watch {
     struct tk_fd *fd;    /* NULL: not attached */
     uint32_t events;     /* TK_IO_* */
     bool armed;
-    /* Ready for `events`, which may have TK_IO_ERR and TK_IO_HUP unasked. It is not armed any more. */
+    /* Ready for `events`, which may have TK_IO_ERR and TK_IO_HUP unasked. It is not armed any more.
+     */
     void (*ready)(struct tk_fd_watch *watch, struct tk_loop *loop, uint32_t events);
 };
 
 /*
- * Arms a watch on a descriptor (and attaches it, if it is not). 1: the descriptor is of a sort that is always ready
- * (a regular file), and nothing is armed. A negative code: a bad descriptor.
+ * Arms a watch on a descriptor (and attaches it, if it is not). 1: the descriptor is of a sort that
+ * is always ready (a regular file), and nothing is armed. A negative code: a bad descriptor.
  */
 int tk_fds_arm(struct tk_loop *loop, struct tk_fd_watch *watch, int fd, uint32_t events,
                struct tk_fault *fault);

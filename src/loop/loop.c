@@ -1,6 +1,6 @@
 /*
- * The loop: see loop.h. It runs no script itself; the hook `run` does. Teardown: tk_loop_close, once, in the order
- * descriptors, children, signals, own handles, uv loop.
+ * The loop: see loop.h. It runs no script itself; the hook `run` does. Teardown: tk_loop_close,
+ * once, in the order descriptors, children, signals, own handles, uv loop.
  */
 #include "loop/loop.h"
 
@@ -13,7 +13,8 @@
 /* Resumptions in one turn, and the time after which a turn ends early. */
 #define TURN_BUDGET 1024
 #define TURN_TIME UINT64_C(1000000)
-/* Pulls from the run queue between two looks at the clock, at the most; and what counts as slow between them. */
+/* Pulls from the run queue between two looks at the clock, at the most; and what counts as slow
+ * between them. */
 #define LONGEST_STRIDE 64
 #define SLOW UINT64_C(50000)
 
@@ -66,8 +67,8 @@ static void fire_idle(struct tk_sched *sched)
 }
 
 /*
- * Is the turn's time over? The clock is looked at seldom while tasks are quick, and at each while one of them
- * has just been slow.
+ * Is the turn's time over? The clock is looked at seldom while tasks are quick, and at each while
+ * one of them has just been slow.
  */
 static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t *last, uint64_t end)
 {

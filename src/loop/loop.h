@@ -5,9 +5,9 @@
  *     (poll)    libuv waits; kinds' callbacks fire waits; luv's callbacks run
  *     check     fires timers that are due, then idle waits, then resumes tasks: bounded work
  *
- * It owns its uv handles and, unless it was given one, the uv loop. None of the handles keeps the uv loop going
- * but `check`, and that only while tasks that count are alive. No handle's `data` is used: foreign code
- * that walks the uv loop (luv) takes a NULL there for "not mine".
+ * It owns its uv handles and, unless it was given one, the uv loop. None of the handles keeps the
+ * uv loop going but `check`, and that only while tasks that count are alive. No handle's `data` is
+ * used: foreign code that walks the uv loop (luv) takes a NULL there for "not mine".
  */
 #ifndef TK_LOOP_LOOP_H
 #define TK_LOOP_LOOP_H
@@ -42,7 +42,7 @@ struct tk_loop {
     uv_timer_t timer;
     uv_async_t wake;
     uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
-    unsigned stride; /* pulls from the run queue between two looks at the clock */
+    unsigned stride;    /* pulls from the run queue between two looks at the clock */
     struct tk_fds *fds; /* made when first needed */
     struct tk_children *children;
     struct tk_signals *signals;
@@ -50,13 +50,14 @@ struct tk_loop {
     void *context;
 };
 
-/* `uv` is borrowed; NULL: the loop makes its own. 0 or a negative code; then nothing is left to close. */
+/* `uv` is borrowed; NULL: the loop makes its own. 0 or a negative code; then nothing is left to
+ * close. */
 int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks *hooks,
                  void *context, struct tk_fault *fault);
 
 /*
- * Closes every handle and, if it may run the uv loop now, waits until they are closed. False: it is called from
- * inside a callback of the loop, and the memory must stay.
+ * Closes every handle and, if it may run the uv loop now, waits until they are closed. False: it is
+ * called from inside a callback of the loop, and the memory must stay.
  */
 bool tk_loop_close(struct tk_loop *loop);
 

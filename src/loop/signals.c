@@ -1,4 +1,5 @@
-/* The operating system's signals: see signals.h. Owns one uv_signal_t a signal that is waited for. */
+/* The operating system's signals: see signals.h. Owns one uv_signal_t a signal that is waited for.
+ */
 #include "loop/signals.h"
 
 #include <signal.h>
@@ -9,12 +10,12 @@ static const struct {
     const char *name;
     int number;
 } known[] = {
-    {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM}, {"SIGBUS", SIGBUS},       {"SIGCHLD", SIGCHLD},
-    {"SIGCONT", SIGCONT}, {"SIGFPE", SIGFPE},   {"SIGHUP", SIGHUP},       {"SIGILL", SIGILL},
-    {"SIGINT", SIGINT},   {"SIGIO", SIGIO},     {"SIGPIPE", SIGPIPE},     {"SIGPROF", SIGPROF},
-    {"SIGPWR", SIGPWR},   {"SIGQUIT", SIGQUIT}, {"SIGSEGV", SIGSEGV},     {"SIGSYS", SIGSYS},
-    {"SIGTERM", SIGTERM}, {"SIGTRAP", SIGTRAP}, {"SIGTSTP", SIGTSTP},     {"SIGTTIN", SIGTTIN},
-    {"SIGTTOU", SIGTTOU}, {"SIGURG", SIGURG},   {"SIGUSR1", SIGUSR1},     {"SIGUSR2", SIGUSR2},
+    {"SIGABRT", SIGABRT},     {"SIGALRM", SIGALRM},   {"SIGBUS", SIGBUS},   {"SIGCHLD", SIGCHLD},
+    {"SIGCONT", SIGCONT},     {"SIGFPE", SIGFPE},     {"SIGHUP", SIGHUP},   {"SIGILL", SIGILL},
+    {"SIGINT", SIGINT},       {"SIGIO", SIGIO},       {"SIGPIPE", SIGPIPE}, {"SIGPROF", SIGPROF},
+    {"SIGPWR", SIGPWR},       {"SIGQUIT", SIGQUIT},   {"SIGSEGV", SIGSEGV}, {"SIGSYS", SIGSYS},
+    {"SIGTERM", SIGTERM},     {"SIGTRAP", SIGTRAP},   {"SIGTSTP", SIGTSTP}, {"SIGTTIN", SIGTTIN},
+    {"SIGTTOU", SIGTTOU},     {"SIGURG", SIGURG},     {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2},
     {"SIGVTALRM", SIGVTALRM}, {"SIGWINCH", SIGWINCH}, {"SIGXCPU", SIGXCPU}, {"SIGXFSZ", SIGXFSZ},
 };
 #define KNOWN (sizeof known / sizeof known[0])
@@ -128,8 +129,8 @@ struct tk_source *tk_signals_source(struct tk_loop *loop)
     signals->source.listen = listen_for;
     signals->loop = loop;
     for (size_t i = 0; i < KNOWN; i++) {
-        struct tk_topic *topic = tk_source_declare(&signals->source, &loop->sched, known[i].name,
-                                                   strlen(known[i].name));
+        struct tk_topic *topic =
+            tk_source_declare(&signals->source, &loop->sched, known[i].name, strlen(known[i].name));
 
         if (topic == NULL) {
             tk_source_finish(&signals->source, &loop->sched);

@@ -1,6 +1,7 @@
 /*
- * The operating system's signals as a source whose topics are their names: "SIGHUP". A handler is installed while
- * somebody waits for a signal, and what was there before is put back when nobody does.
+ * The operating system's signals as a source whose topics are their names: "SIGHUP". A handler is
+ * installed while somebody waits for a signal, and what was there before is put back when nobody
+ * does.
  */
 #ifndef TK_LOOP_SIGNALS_H
 #define TK_LOOP_SIGNALS_H

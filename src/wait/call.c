@@ -1,6 +1,6 @@
 /*
- * WaitForCall: the condition itself is called. Calls are kept, armed or not, one firing each; the binding makes
- * the object callable and fires it by hand, so there is nothing to arm.
+ * WaitForCall: the condition itself is called. Calls are kept, armed or not, one firing each; the
+ * binding makes the object callable and fires it by hand, so there is nothing to arm.
  */
 #include "core/sched.h"
 #include "wait/kinds.h"

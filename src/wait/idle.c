@@ -1,4 +1,5 @@
-/* WaitForIdle: the loop has nothing else to do. The list of those who wait belongs to the scheduler; the loop fires it. */
+/* WaitForIdle: the loop has nothing else to do. The list of those who wait belongs to the
+ * scheduler; the loop fires it. */
 #include "core/sched.h"
 #include "wait/kinds.h"
 

@@ -1,6 +1,6 @@
 /*
- * WaitForIO: a descriptor is ready. The descriptor stays its owner's: it is never closed here, nor are its flags
- * changed. The watch is armed for one event at a time; see loop/fds.h.
+ * WaitForIO: a descriptor is ready. The descriptor stays its owner's: it is never closed here, nor
+ * are its flags changed. The watch is armed for one event at a time; see loop/fds.h.
  */
 #include <stdio.h>
 

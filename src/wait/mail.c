@@ -1,4 +1,5 @@
-/* A verb's wait for any message in a mailbox: `popleft`, `receive`. Scripts have no constructor for it. */
+/* A verb's wait for any message in a mailbox: `popleft`, `receive`. Scripts have no constructor for
+ * it. */
 #include "core/mailbox.h"
 #include "wait/kinds.h"
 

@@ -1,6 +1,6 @@
 /*
- * WaitForMessages: an accepted message is there. The condition is a filter (core/mailbox.h): it owns the names that
- * it accepts, defers and discards; judging and delivering are the mailbox's.
+ * WaitForMessages: an accepted message is there. The condition is a filter (core/mailbox.h): it
+ * owns the names that it accepts, defers and discards; judging and delivering are the mailbox's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +95,10 @@ static void describe(const struct tk_wait *wait, char *text, size_t size)
         static const char *const verdicts[] = {"", "accept", "defer", "discard"};
         enum tk_verdict verdict = tk_filter_verdict(filter, filter->names[i]);
         bool same = i > 0 && tk_filter_verdict(filter, filter->names[i - 1]) == verdict;
-        int more = snprintf(text + used, size - used, "%s%s%s", i == 0 ? "" : same ? ", " : "; ",
+        int more = snprintf(text + used, size - used, "%s%s%s",
+                            i == 0 ? ""
+                            : same ? ", "
+                                   : "; ",
                             same ? "" : verdicts[verdict], same ? "" : " ");
 
         used += more > 0 ? (size_t)more : 0;

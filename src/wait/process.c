@@ -1,4 +1,5 @@
-/* WaitForProcess: a child process ended. How it ended is kept, so that it fires again when it is yielded again. */
+/* WaitForProcess: a child process ended. How it ended is kept, so that it fires again when it is
+ * yielded again. */
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -83,8 +84,8 @@ static void get_status(const struct tk_wait *wait, struct tk_arg *arg)
     const struct process *process = (const struct process *)wait;
 
     arg->given = process->ended;
-    arg->as.integer = WIFSIGNALED(process->status) ? WTERMSIG(process->status)
-                                                   : WEXITSTATUS(process->status);
+    arg->as.integer =
+        WIFSIGNALED(process->status) ? WTERMSIG(process->status) : WEXITSTATUS(process->status);
 }
 
 static void get_pid(const struct tk_wait *wait, struct tk_arg *arg)

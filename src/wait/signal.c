@@ -1,6 +1,6 @@
 /*
- * WaitForSignal: an emitter, or any instance of a class of them, emits a signal. The operating system's signals
- * are those of an emitter, too, so there is no other kind for them.
+ * WaitForSignal: an emitter, or any instance of a class of them, emits a signal. The operating
+ * system's signals are those of an emitter, too, so there is no other kind for them.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* WaitForTasklet: a tasklet finished; fires at once if it had already. Always delivered from the loop. */
+/* WaitForTasklet: a tasklet finished; fires at once if it had already. Always delivered from the
+ * loop. */
 #include "core/sched.h"
 #include "wait/kinds.h"
 

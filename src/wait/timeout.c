@@ -1,6 +1,6 @@
 /*
- * WaitForTimeout: the time is over. One that fired counts its next period from when it fired, so that yielding
- * it again and again makes a periodic timer. The wheel belongs to the scheduler.
+ * WaitForTimeout: the time is over. One that fired counts its next period from when it fired, so
+ * that yielding it again and again makes a periodic timer. The wheel belongs to the scheduler.
  */
 #include <math.h>
 #include <stdio.h>
