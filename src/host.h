@@ -7,6 +7,9 @@
  *   2. the binding is told that the scheduler goes: every function raises from now on
  *   3. the Lua state, if it is the host's own
  *   4. the loop: watches, handles, and the uv loop if it is the host's own; then the scheduler
+ *
+ * Where luv has used the host's loop from a borrowed state, step 4 waits until that state is closed:
+ * luv's handles close themselves then, and need the loop.
  */
 #ifndef TK_HOST_H
 #define TK_HOST_H
@@ -23,6 +26,7 @@ struct tasklet_host {
     lua_State *L;
     bool owns_lua;
     bool in_lua;         /* it belongs to the Lua state: goes with it */
+    bool has_luv;        /* luv was opened on its loop */
     bool running;        /* tasklet_host_run or mainloop.run is on the C stack */
     bool quit;           /* mainloop.quit was called and not dealt with */
     bool ending;         /* interrupted: the program ends when all tasklets have */

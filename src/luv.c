@@ -88,6 +88,7 @@ static int load_luv(lua_State *L)
         !symbol(object, "luaopen_luv", &open)) {
         return luaL_error(L, "this luv cannot share a loop: %s", path);
     }
+    host->has_luv = true;
     /* On the main state: luv calls every callback on the state that opened it. */
     luaL_checkstack(bind->main, 10, NULL);
     set_loop(bind->main, host->loop.uv);

@@ -133,6 +133,17 @@ static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = no
 
 /* ---- making ---- */
 
+/* Steps 1 and 2 of the teardown. Idempotent. */
+static void close_binding(struct tasklet_host *host)
+{
+    if (host->bind != NULL) {
+        tk_report(host->bind);
+        tk_close_all(host->bind);
+        tk_bind_closed(host->bind);
+        host->bind = NULL;
+    }
+}
+
 /* The Lua state goes first: all that needs it is done now. */
 static int guard_gc(lua_State *L)
 {
@@ -140,15 +151,11 @@ static int guard_gc(lua_State *L)
     struct tasklet_host *host = *guard;
 
     *guard = NULL;
-    if (host == NULL) {
-        return 0;
-    }
-    tk_report(host->bind);
-    tk_close_all(host->bind);
-    tk_bind_closed(host->bind);
-    host->bind = NULL;
-    if (host->in_lua && tk_loop_close(&host->loop)) {
-        free(host);
+    if (host != NULL) {
+        close_binding(host);
+        if (host->in_lua && tk_loop_close(&host->loop)) {
+            free(host);
+        }
     }
     return 0;
 }
@@ -257,17 +264,13 @@ void tasklet_host_free(struct tasklet_host *host)
         return;
     }
     if (host->bind != NULL) {
-        struct tasklet_host **guard;
-
-        tk_report(host->bind);
-        tk_close_all(host->bind);
-        tk_bind_closed(host->bind);
-        host->bind = NULL;
-        lua_getfield(host->L, LUA_REGISTRYINDEX, "tasklet.guard");
-        guard = lua_touserdata(host->L, -1);
-        if (guard != NULL) {
-            *guard = NULL;
+        close_binding(host);
+        if (!host->owns_lua && host->has_luv && host->loop.owns) {
+            host->in_lua = true; /* the guard does the rest */
+            return;
         }
+        lua_getfield(host->L, LUA_REGISTRYINDEX, "tasklet.guard");
+        *(struct tasklet_host **)lua_touserdata(host->L, -1) = NULL;
         lua_pop(host->L, 1);
     }
     if (host->owns_lua) {

@@ -23,6 +23,7 @@ int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_ho
     tk_wheel_init(&sched->wheel, now);
     sched->hooks = hooks;
     sched->context = context;
+    sched->credit = CREDIT;
     return tk_runq_init(&sched->ready);
 }
 

@@ -297,6 +297,13 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     return 0;
 }
 
+static void note_open(uv_handle_t *handle, void *arg)
+{
+    if (!uv_is_closing(handle)) {
+        *(bool *)arg = true;
+    }
+}
+
 bool tk_loop_close(struct tk_loop *loop)
 {
     if (!loop->closing) {
@@ -310,16 +317,22 @@ bool tk_loop_close(struct tk_loop *loop)
         uv_close((uv_handle_t *)&loop->timer, on_closed_timer);
         uv_close((uv_handle_t *)&loop->wake, on_closed_wake);
     }
-    if (loop->inside) {
-        return false;
+    if (loop->inside || loop->uv->active_reqs.count > 0) {
+        return false; /* a request of luv's would call into a state that may be closed */
     }
     while (loop->open > 0) {
         uv_run(loop->uv, UV_RUN_NOWAIT);
     }
     if (loop->owns) {
-        /* Handles of others (luv's, whose state is closed by now) have their callbacks to come. */
-        for (int i = 0; i < 100 && uv_loop_close(loop->uv) == UV_EBUSY; i++) {
-            uv_run(loop->uv, UV_RUN_NOWAIT);
+        bool open = false;
+
+        uv_walk(loop->uv, note_open, &open);
+        if (open) {
+            return false; /* a handle of somebody else's is in use */
+        }
+        uv_run(loop->uv, UV_RUN_DEFAULT); /* callbacks of handles that are being closed */
+        if (uv_loop_close(loop->uv) < 0) {
+            return false;
         }
     }
     tk_sched_finish(&loop->sched);

@@ -57,7 +57,8 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
 
 /*
  * Closes every handle and, if it may run the uv loop now, waits until they are closed. False: it is
- * called from inside a callback of the loop, and the memory must stay.
+ * called from inside a callback of the loop, or somebody else's handles or requests are alive: the
+ * memory must stay.
  */
 bool tk_loop_close(struct tk_loop *loop);
 
