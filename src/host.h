@@ -8,8 +8,8 @@
  *   3. the Lua state, if it is the host's own
  *   4. the loop: watches, handles, and the uv loop if it is the host's own; then the scheduler
  *
- * Where luv has used the host's loop from a borrowed state, step 4 waits until that state is closed:
- * luv's handles close themselves then, and need the loop.
+ * Where luv has used the host's loop from a borrowed state, step 4 waits until that state is
+ * closed: luv's handles close themselves then, and need the loop.
  */
 #ifndef TK_HOST_H
 #define TK_HOST_H

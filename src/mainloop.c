@@ -6,6 +6,7 @@
  * mainloop.run is the loop. A program ends when nothing is left, or by quit, by os.exit, or by an
  * interrupt.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ static void run_batch(struct tasklet_host *host)
 
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
-    bind->sched->budget = 1;
+    bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
     tk_drive(bind);
     tk_report(bind);
 }

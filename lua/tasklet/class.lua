@@ -10,11 +10,12 @@ local function check_name(name)
     end
 end
 
---- Derives a class of tasklets. Its body is its method `run(self, ...)`; calling the class starts an instance.
+--- Derives a class of tasklets. Its body is its method `run(self, ...)`; calling the class starts an
+--- instance.
 ---@param name string
 function Tasklet.subclass(base, name)
     check_name(name)
-    local class = setmetatable({ name = nil, subclass = Tasklet.subclass },
+    local class = setmetatable({ subclass = Tasklet.subclass },
         { __index = base, __name = name, __tostring = function() return name end })
     make_class(class, name)
     return class

@@ -1,5 +1,5 @@
--- What the standard library needs so that waits can pass: coroutine.resume, wrap, yield and running, and
--- require, all from the core; and who loads which module now.
+-- What the standard library needs so that waits can pass: coroutine.resume, wrap, yield and running,
+-- and require, all from the core; and who loads which module now.
 local M, core = ...
 
 local loading = {} -- by name: the tasklet that loads a module, and those who wait for it
@@ -15,8 +15,8 @@ end
 local entry_mt = { __close = finish }
 local nested_mt = { __close = function() end }
 
---- Notes that the current tasklet is about to load a module. Returns what is to be closed afterwards; or
---- nil and a function that waits until the tasklet that loads it already is done.
+--- Notes that the current tasklet is about to load a module. Returns what is to be closed afterwards;
+--- or nil and a function that waits until the tasklet that loads it already is done.
 function core.loading_begin(name)
     local entry, current = loading[name], M.current()
     if not entry then
@@ -34,8 +34,8 @@ function core.loading_begin(name)
     end
 end
 
---- Puts these functions into the standard library's tables. Called again when something has put the old ones
---- back.
+--- Puts these functions into the standard library's tables. Called again when something has put the
+--- old ones back.
 function core.patch()
     local co = core.loaded.coroutine
     if type(co) == "table" then

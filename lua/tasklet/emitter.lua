@@ -2,6 +2,7 @@
 local M, core = ...
 
 local handlers_of = setmetatable({}, { __mode = "k" })
+local class_of = setmetatable({}, { __mode = "k" }) -- of an instance; of a class, its parent
 local last_id = 0
 
 local function check_names(names, level)
@@ -55,14 +56,14 @@ local function collect(self, name)
                 list[#list + 1] = { id = id, f = handler.f, handlers = handlers }
             end
         end
-        object = rawget(object, "class")
+        object = class_of[object]
     end
     table.sort(list, function(a, b) return a.id < b.id end)
     return list
 end
 
---- Calls the connected functions, then wakes the tasklets that wait for the signal. If a function fails
---- the others are called all the same, and the first error is raised at the end.
+--- Calls the connected functions, then wakes the tasklets that wait for the signal. If a function
+--- fails the others are called all the same, and the first error is raised at the end.
 function methods:emit(name, ...)
     check(self, name, "emit")
     local failed, first = false, nil
@@ -110,7 +111,8 @@ function methods:disconnect(id)
     handlers[id] = nil
 end
 
---- Ends the emitter: those who wait for one of its signals hear of it, and nothing can be emitted any more.
+--- Ends the emitter: those who wait for one of its signals hear of it, and nothing can be emitted
+--- any more.
 function methods:destroy()
     check_self(self, "destroy")
     handlers_of[self] = nil
@@ -120,15 +122,9 @@ end
 local subclass
 
 local function make_class(parent, name, names)
-    local class = { class = parent, subclass = subclass }
-    local instances = { __name = name }
-    instances.__index = function(self, key)
-        local value = class[key]
-        if value == nil then
-            value = methods[key]
-        end
-        return key ~= "class" and value or nil
-    end
+    local class = { subclass = subclass }
+    local instances = { __name = name, __index = class }
+    class_of[class] = parent
     instances.__tostring = function(self)
         return ("%s%s"):format(name, core.source_destroyed(self) and " (destroyed)" or "")
     end
@@ -137,7 +133,8 @@ local function make_class(parent, name, names)
         __index = parent or methods,
         __tostring = function() return name end,
         __call = function(_, own)
-            local object = setmetatable({ class = class }, instances)
+            local object = setmetatable({}, instances)
+            class_of[object] = class
             core.source_new(object, class, parent and {} or check_names(own, 2))
             if class.init then
                 class.init(object, own)

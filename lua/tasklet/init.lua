@@ -1,6 +1,6 @@
--- The friendly face: puts the parts of the module written in Lua together. Called by the library with
--- the module's table, the table of error classes that C raises, a loader of the other parts, and the
--- functions of the core that scripts do not see.
+-- The friendly face: puts the parts of the module written in Lua together. Called by the library
+-- with the module's table, the table of error classes that C raises, a loader of the other parts,
+-- and the functions of the core that scripts do not see.
 local M, errors, load_part, core = ...
 
 load_part("error")(M, errors)

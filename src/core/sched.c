@@ -14,6 +14,7 @@
 
 /* Events that may be taken without giving way, from one look at the run queue to the next. */
 #define CREDIT 256
+#define CREDIT_AFTER_CUT 16
 
 int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_hooks *hooks,
                   void *context)
@@ -106,7 +107,7 @@ bool tk_sched_pull(struct tk_sched *sched)
     }
     /* A chain that a turn's budget has cut may belong to tasks that never wait: those behind come
      * first now. */
-    sched->credit = task->behind == NULL ? CREDIT : 0;
+    sched->credit = task->behind == NULL ? CREDIT : CREDIT_AFTER_CUT;
     return true;
 }
 

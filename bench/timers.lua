@@ -1,0 +1,29 @@
+-- Are sleeps exact, and what do they cost?
+--
+-- timers.lua N: N tasklets sleep three times, each time for a pseudo-random 0 .. 1000 ms. None may
+-- be woken early by the clock that it reads itself. Prints how late they are, and the CPU seconds
+-- of the whole program up to the last wake-up.
+
+local here = arg[0]:match("^(.*/)") or "./"
+package.path = here .. "?.lua;" .. package.path
+local tasklet = require "tasklet"
+local support = require "support"
+
+local count = support.count(1, "tasklets")
+
+local function sleep(ms)
+    tasklet.wait(tasklet.WaitForTimeout(ms))
+end
+
+local done = tasklet.WaitForCall()
+local body, latencies = support.sleeper(count, sleep, tasklet.mainloop.now, done)
+for i = 1, count do
+    tasklet.run(body, i)
+end
+tasklet.wait(done)
+
+latencies:report(3 * count)
+io.stdout:flush()
+support.report("cpu", os.clock(), "s")
+io.stdout:flush()
+os.exit(0, false)
