@@ -10,7 +10,7 @@ local function check_name(name)
     end
 end
 
---- Derives a class of tasklets. Its body is its method `run(self, ...)`; calling the class starts an
+--- Derives a class of tasklets. Its body is its method `run(self, ...)`; calling it starts an
 --- instance.
 ---@param name string
 function Tasklet.subclass(base, name)

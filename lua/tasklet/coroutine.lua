@@ -1,4 +1,4 @@
--- What the standard library needs so that waits can pass: coroutine.resume, wrap, yield and running,
+-- What the standard library needs so that waits can pass: coroutine.resume, wrap, yield, running
 -- and require, all from the core; and who loads which module now.
 local M, core = ...
 
@@ -15,7 +15,7 @@ end
 local entry_mt = { __close = finish }
 local nested_mt = { __close = function() end }
 
---- Notes that the current tasklet is about to load a module. Returns what is to be closed afterwards;
+--- Notes that the current tasklet is about to load a module. Returns what is to be closed after it;
 --- or nil and a function that waits until the tasklet that loads it already is done.
 function core.loading_begin(name)
     local entry, current = loading[name], M.current()
