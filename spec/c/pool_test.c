@@ -1,6 +1,6 @@
 /*
- * The pool by its public functions: whatever comes and goes, a block keeps what was written into it and
- * overlaps no other. Release builds test the pool proper, all others its way around it.
+ * The pool by its public functions: whatever comes and goes, a block keeps what was written into it
+ * and overlaps no other. Release builds test the pool proper, all others its way around it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

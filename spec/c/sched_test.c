@@ -1,6 +1,6 @@
 /*
- * The scheduler alone: whom it names, and when. The loop's part is played by `turn` and `drive` below; a body is a
- * function that is called once for each resumption and counts them.
+ * The scheduler alone: whom it names, and when. The loop's part is played by `turn` and `drive`
+ * below; a body is a function that is called once for each resumption and counts them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -842,7 +842,7 @@ static void count_chain(const struct tk_task *task, int *places)
     }
 }
 
-/* Everybody is in at most one place, and in just one if nothing but the scheduler leads back to it. */
+/* Everybody is in at most one place, and those whose turn is owed to them in just one. */
 static void check_places(void)
 {
     int places[CROWD] = {0};

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/list.h"
 
@@ -17,10 +16,7 @@
 #define CLASSES (LARGEST / STEP)
 #define CHUNK_SIZE ((size_t)65536)
 #define CHUNKS_IN_REGION 32
-#define REGION_SIZE (CHUNK_SIZE * CHUNKS_IN_REGION) /* of a huge page */
-/* From so many regions on the system is asked for huge pages: a small program would only pay for
- * them. */
-#define HUGE_FROM 8
+#define REGION_SIZE (CHUNK_SIZE * CHUNKS_IN_REGION)
 
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
 #define POOLED 1
@@ -45,7 +41,6 @@ struct tk_pool {
     struct tk_list room[CLASSES];
     struct tk_list empty;
     struct region *regions;
-    size_t count;  /* of regions */
     size_t carved; /* chunks of the latest region that have been in use */
     size_t blocks;
 };
@@ -82,14 +77,10 @@ static int add_region(struct tk_pool *pool)
     if (region == NULL) {
         return -1;
     }
-    region->memory = aligned_alloc(REGION_SIZE, REGION_SIZE);
+    region->memory = aligned_alloc(CHUNK_SIZE, REGION_SIZE);
     if (region->memory == NULL) {
         free(region);
         return -1;
-    }
-    if (++pool->count >= HUGE_FROM) {
-        madvise(region->memory, REGION_SIZE,
-                MADV_HUGEPAGE); /* a wish: no matter if it is refused */
     }
     region->next = pool->regions;
     pool->regions = region;
