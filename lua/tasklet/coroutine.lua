@@ -39,7 +39,8 @@ end
 function core.patch()
     local co = core.loaded.coroutine
     if type(co) == "table" then
-        co.resume, co.wrap, co.yield, co.running = core.resume, core.wrap, core.yield, core.running
+        co.resume, co.wrap, co.yield = core.resume, core.wrap, core.yield
+        co.running, co.close = core.running, core.close
     end
     core.globals.require = core.require
 end

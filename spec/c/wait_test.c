@@ -499,21 +499,6 @@ static void what_fired_for_a_yield_that_fails_is_forgotten_unless_it_is_kept(voi
     assert_int_equal(YIELD(task, 7, 6), 0);
 }
 
-static void a_spent_one_stays_spent_when_the_yield_fails(void **state)
-{
-    struct tk_task *task = begin(0);
-    uint32_t before;
-
-    (void)state;
-    assert_int_equal(YIELD(task, 0), 0);
-    fire(0, 1);
-    expect(task, 0, 1);
-    before = fakes[0].wait.flags & TK_ARMED;
-    fakes[1].refuses = true;
-    assert_int_equal(YIELD(task, 0, 1), TK_ESYS);
-    assert_int_equal(fakes[0].wait.flags & TK_ARMED, before);
-}
-
 static void one_held_by_another_is_refused(void **state)
 {
     struct tk_task *task = begin(0), *other = begin(1);
@@ -949,7 +934,6 @@ int main(void)
         CASE(a_failure_arms_nothing_and_lets_go_of_nothing),
         CASE(a_target_that_is_gone_is_a_failure),
         CASE(what_fired_for_a_yield_that_fails_is_forgotten_unless_it_is_kept),
-        CASE(a_spent_one_stays_spent_when_the_yield_fails),
         CASE(one_held_by_another_is_refused),
         CASE(what_fires_while_its_task_runs_is_kept_in_order),
         CASE(what_fired_is_forgotten_when_it_leaves_the_list),

@@ -20,6 +20,9 @@
 
 #define RAISES
 
+/* Arguments of a join callback, so that calling it needs no more stack than is there. */
+#define MAX_CALLBACK_ARGS 200
+
 /*
  * A tasklet: the userdata. Its user values: its coroutine, later the outcome; its function or its
  * name; the conditions that it holds, one or a table of them, which are thereby kept alive.
@@ -93,6 +96,7 @@ struct tk_bind {
     struct tk_wait *spare; /* verbs' waits */
     int barrier;           /* > 0: somewhere below is a C function that cannot give way */
     lua_State *blocked_at; /* where that is */
+    lua_State *place;      /* where an error's position is, if not where it is raised; or NULL */
     bool gave_way;         /* the yield under way is ours */
     bool stopped;          /* the program ends: nobody is resumed any more */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
@@ -173,7 +177,7 @@ void tk_push_body(lua_State *L, struct tk_bind *bind, const struct tk_body *body
 /* "name" of a tasklet, pushed. */
 RAISES const char *tk_push_name(lua_State *L, struct tk_bind *bind, int index);
 /* Is there a body at `index` that can be started: a function or a fresh coroutine? */
-bool tk_is_startable(lua_State *L, int index);
+bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index);
 /*
  * Makes a tasklet of the function or fresh coroutine at `index` with the `nargs` values on top
  * (popped), and pushes it. `metatable` is that of its class; `self`: the tasklet comes first among
@@ -208,6 +212,8 @@ RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
 /* For continuations: raises what is to be raised. */
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
+/* Forgets an error that was to be raised. */
+void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
 RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Ends a tasklet whose body has not run, with the error on top of the stack (popped). */
@@ -282,6 +288,9 @@ void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signa
 void tk_require_open(lua_State *L, struct tk_bind *bind);
 
 /* coroutine.c */
+/* A coroutine is a tasklet's, or waits with one: scripts cannot resume or close it. */
+void tk_own_coroutine(lua_State *L, struct tk_bind *bind, lua_State *co, bool owned);
+bool tk_is_owned(lua_State *L, struct tk_bind *bind, lua_State *co);
 void tk_coroutine_open(lua_State *L, struct tk_bind *bind);
 
 #endif

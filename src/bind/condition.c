@@ -17,6 +17,12 @@ static const char kind_key = 'K';
 
 #define MAX_PARAMS 8
 
+/* One that a finalizer has brought back after its own is no condition any more. */
+static struct tk_wait *unfinished(struct tk_wait *wait)
+{
+    return wait->kind == NULL ? NULL : wait;
+}
+
 struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind)
 {
     const struct tk_kind *kind;
@@ -28,7 +34,7 @@ struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind)
     class = lua_topointer(L, -1);
     if (class == bind->class_seen) {
         lua_pop(L, 1);
-        return lua_touserdata(L, index);
+        return unfinished(lua_touserdata(L, index));
     }
     lua_rawgetp(L, -1, &kind_key);
     kind = lua_touserdata(L, -1);
@@ -40,7 +46,7 @@ struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind)
         bind->class_seen =
             class; /* a class written in Lua may be collected, those of kinds are not */
     }
-    return lua_touserdata(L, index);
+    return unfinished(lua_touserdata(L, index));
 }
 
 static struct tk_wait *check_wait(lua_State *L, struct tk_bind *bind)
@@ -136,7 +142,7 @@ static void add_name(lua_State *L, struct names *names)
 static struct names *check_names(lua_State *L, struct tk_bind *bind, int arg, const char *option)
 {
     bool list = lua_istable(L, -1);
-    lua_Integer count = list ? luaL_len(L, -1) : 1;
+    lua_Integer count = list ? (lua_Integer)lua_rawlen(L, -1) : 1;
     struct names *names;
 
     if (!list && lua_type(L, -1) != LUA_TSTRING) {
@@ -152,7 +158,7 @@ static struct names *check_names(lua_State *L, struct tk_bind *bind, int arg, co
     lua_setmetatable(L, -2);
     lua_insert(L, -2);
     for (lua_Integer i = 1; list && i <= count; i++) {
-        if (lua_geti(L, -1, i) != LUA_TSTRING) {
+        if (lua_rawgeti(L, -1, i) != LUA_TSTRING) {
             tk_option_error(L, arg, option, "list of names");
         }
         add_name(L, names);
@@ -582,7 +588,7 @@ static int condition_call(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_wait *wait = check_wait(L, bind);
-    int count = lua_gettop(L) - 1;
+    int count = lua_gettop(L) - 1, anchor;
 
     tk_check_open(L, bind);
     lua_createtable(L, count, 1);
@@ -592,7 +598,9 @@ static int condition_call(lua_State *L)
     }
     lua_pushinteger(L, count);
     lua_setfield(L, 2, "n");
-    if (tk_wait_fire_now(wait, bind->sched, tk_payload(tk_anchor(L, bind))) < 0) {
+    anchor = tk_anchor(L, bind);
+    if (tk_wait_fire_now(wait, bind->sched, tk_payload(anchor)) < 0) {
+        tk_unanchor(L, bind, anchor);
         return luaL_error(L, "not enough memory");
     }
     return tk_hand_over(L, bind, call_done, 0);

@@ -16,14 +16,13 @@ static bool passes(const struct tk_bind *bind, int status)
     return status == LUA_YIELD && bind->gave_way;
 }
 
-/* Marks a generator that waits with its tasklet: nobody else may resume it. */
-static void note_passed(lua_State *L, struct tk_bind *bind, lua_State *co, bool is)
+void tk_own_coroutine(lua_State *L, struct tk_bind *bind, lua_State *co, bool owned)
 {
     luaL_checkstack(L, 4, NULL);
     tk_push_table(L, bind, TABLE_PASSED);
     lua_pushthread(co);
     lua_xmove(co, L, 1);
-    if (is) {
+    if (owned) {
         lua_pushboolean(L, 1);
     } else {
         lua_pushnil(L);
@@ -32,7 +31,7 @@ static void note_passed(lua_State *L, struct tk_bind *bind, lua_State *co, bool 
     lua_pop(L, 1);
 }
 
-static bool has_passed(lua_State *L, struct tk_bind *bind, lua_State *co)
+bool tk_is_owned(lua_State *L, struct tk_bind *bind, lua_State *co)
 {
     bool is;
 
@@ -73,7 +72,7 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
     bind->blocked_at = blocked_at;
     bind->barrier -= blocks;
     if (passes(bind, status)) {
-        note_passed(L, bind, co, true);
+        tk_own_coroutine(L, bind, co, true);
         return -2;
     }
     if (status == LUA_OK || status == LUA_YIELD) {
@@ -94,8 +93,11 @@ static const char *obstacle(lua_State *L, struct tk_bind *bind, lua_State *co)
 {
     lua_Debug ar;
 
+    if (co != L && lua_status(co) <= LUA_YIELD && tk_is_owned(L, bind, co)) {
+        return "cannot resume a coroutine that belongs to a tasklet";
+    }
     if (lua_status(co) == LUA_YIELD && co != L) {
-        return has_passed(L, bind, co) ? "cannot resume a coroutine that waits in a tasklet" : NULL;
+        return NULL;
     }
     if (co == L || lua_getstack(co, 0, &ar) != 0) {
         return "cannot resume non-suspended coroutine";
@@ -146,7 +148,7 @@ static int resumed(lua_State *L, int status, lua_KContext context)
     lua_State *co = coroutine_of(L, context == 1);
 
     (void)status;
-    note_passed(L, bind, co, false);
+    tk_own_coroutine(L, bind, co, false);
     return deliver(L, bind, co, run(L, bind, co, -1), context == 1);
 }
 
@@ -202,11 +204,27 @@ static int running(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind);
 
-    if (body != NULL && body->co == L) {
+    if (body != NULL && body->co == L && body->pooled) {
         body->pooled = false;
+        tk_own_coroutine(L, bind, L, true);
     }
     lua_pushboolean(L, lua_pushthread(L));
     return 2;
+}
+
+/* close(co): Lua's own, upvalue 2, save for a coroutine that is a tasklet's or waits with one. */
+static int close_coroutine(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_State *co = lua_tothread(L, 1);
+
+    if (co != NULL && co != L && tk_is_owned(L, bind, co)) {
+        return luaL_error(L, "cannot close a coroutine that belongs to a tasklet");
+    }
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
 }
 
 /* The stack's top is the module's table. */
@@ -217,5 +235,12 @@ void tk_coroutine_open(lua_State *L, struct tk_bind *bind)
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, functions);
-    lua_pop(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "coroutine") == LUA_TTABLE) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_getfield(L, -2, "close");
+        lua_pushcclosure(L, close_coroutine, 2);
+        lua_setfield(L, -4, "close");
+    }
+    lua_pop(L, 3);
 }

@@ -26,12 +26,13 @@ RAISES int tk_raise_class(lua_State *L, const char *name, const char *message)
 }
 
 /* The position of the nearest Lua function: the caller, even across a stack of C functions. */
-static void push_where(lua_State *L)
+static void push_where(lua_State *L, struct tk_bind *bind)
 {
+    lua_State *at = bind->place != NULL ? bind->place : L;
     lua_Debug ar;
 
-    for (int level = 1; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
+    for (int level = 1; lua_getstack(at, level, &ar); level++) {
+        lua_getinfo(at, "Sl", &ar);
         if (ar.currentline > 0) {
             lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
             return;
@@ -44,7 +45,7 @@ RAISES int tk_raise(lua_State *L, const char *format, ...)
 {
     va_list ap;
 
-    push_where(L);
+    push_where(L, tk_bind_of(L));
     va_start(ap, format);
     lua_pushvfstring(L, format, ap);
     va_end(ap);

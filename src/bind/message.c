@@ -260,13 +260,18 @@ static int mailbox_append(lua_State *L)
     return give(L, bind, dest);
 }
 
-/* Frame: tasklet, timeout. */
+static lua_Number now_ms(struct tk_bind *bind)
+{
+    return (lua_Number)bind->hooks->now(bind->context) / 1e6;
+}
+
+/* Frame: tasklet, deadline in milliseconds. */
 static int mailbox_popped(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind), *owner = lua_touserdata(L, 1);
     struct tk_arg arg = {.given = true, .as.task = &owner->task};
-    lua_Number seconds = lua_isnoneornil(L, 2) ? -1 : lua_tonumber(L, 2);
+    lua_Number deadline = lua_tonumber(L, 2); /* negative: none */
     void *payload;
     bool late = false;
 
@@ -283,16 +288,17 @@ static int mailbox_popped(lua_State *L, int status, lua_KContext context)
         tk_push_payload(L, bind, payload);
         return 1;
     }
-    if (late || seconds == 0) {
+    if (late || (deadline >= 0 && deadline <= now_ms(bind))) {
         return tk_raise_class(L, "TimeoutError", "no message in time");
     }
     body = tk_check_wait(L, bind);
     if (owner->task.state == TK_ENDED) {
         return tk_raise(L, "the mailbox of a finished tasklet");
     }
-    if (seconds > 0 && status == LUA_OK) {
-        struct tk_arg time = {.given = true, .as.number = seconds * 1000};
+    if (deadline >= 0) {
+        struct tk_arg time = {.given = true, .as.number = deadline - now_ms(bind)};
 
+        time.as.number = time.as.number > 0 ? time.as.number : 0;
         tk_verb_wait(L, bind, body, bind->timeout, &time);
     }
     tk_verb_wait(L, bind, body, bind->mail, &arg);
@@ -303,10 +309,13 @@ static int mailbox_popped(lua_State *L, int status, lua_KContext context)
 /* mailbox:popleft(timeout): the first message; waits for one. */
 static int mailbox_popleft(lua_State *L)
 {
-    check_mailbox(L, tk_bind_of(L));
-    if (!lua_isnoneornil(L, 2)) {
-        luaL_checknumber(L, 2);
-    }
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_Number seconds;
+
+    check_mailbox(L, bind);
+    seconds = luaL_optnumber(L, 2, -1);
+    lua_settop(L, 1);
+    lua_pushnumber(L, seconds < 0 ? -1 : now_ms(bind) + seconds * 1000);
     return mailbox_popped(L, LUA_OK, 0);
 }
 

@@ -208,7 +208,7 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
     lua_Integer last;
     int list;
 
-    if (!body->callbacks) {
+    if (!body->callbacks || !lua_checkstack(L, MAX_CALLBACK_ARGS + 20)) {
         return;
     }
     body->callbacks = false;
@@ -227,14 +227,12 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
             lua_pushboolean(L, 0); /* called once */
             lua_rawseti(L, list, i);
 
-            count = (int)lua_rawlen(L, entry);
-            luaL_checkstack(L, count + 4, NULL);
+            lua_getfield(L, entry, "n");
+            count = (int)lua_tointeger(L, -1); /* at most MAX_CALLBACK_ARGS */
+            lua_pop(L, 1);
             lua_rawgeti(L, entry, 1);
             lua_pushvalue(L, index);
             tk_push_result(L, index, body);
-            lua_getfield(L, entry, "n");
-            count = (int)lua_tointeger(L, -1);
-            lua_pop(L, 1);
             for (int k = 2; k <= count; k++) {
                 lua_rawgeti(L, entry, k);
             }
@@ -278,6 +276,9 @@ static void reuse(lua_State *L, struct tk_bind *bind, struct tk_body *body, bool
 {
     lua_State *co = body->co;
 
+    if (!body->pooled) {
+        tk_own_coroutine(L, bind, co, false);
+    }
     if (!body->pooled || !sound || bind->pool >= POOL_SIZE || !lua_checkstack(co, 1)) {
         return;
     }
@@ -323,7 +324,12 @@ static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int
     bool observed = body->callbacks || !tk_list_empty(&body->task.watchers);
     int top = lua_gettop(L), index = top + 1;
 
-    luaL_checkstack(L, count + 20, NULL);
+    if (!lua_checkstack(L, count + 20)) {
+        lua_settop(body->co, 0);
+        lua_pushliteral(body->co, "too many results");
+        body->failed = true;
+        count = 1;
+    }
     tk_push_body(L, bind, body);
     lua_xmove(body->co, L, count);
     tk_verb_done(bind, body);
@@ -371,6 +377,15 @@ static void raise_hook(lua_State *L, lua_Debug *ar)
     tk_check_raise(L, bind);
 }
 
+static void drop_event(lua_State *L, struct tk_bind *bind)
+{
+    bind->event.wait = NULL;
+    if (bind->event.payload != NULL) {
+        tk_push_payload(L, bind, bind->event.payload);
+        lua_pop(L, 1);
+    }
+}
+
 static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     struct tk_sched *sched = bind->sched;
@@ -397,6 +412,9 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->L = L;
     bind->running = running;
     bind->barrier = barrier;
+    if (bind->event.wait != NULL) {
+        drop_event(L, bind); /* what waited for it was closed meanwhile */
+    }
     if (status == LUA_YIELD) {
         if (!bind->gave_way) {
             tk_stock_yield(bind, body);
@@ -408,6 +426,9 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     if (status != LUA_OK) {
         body->failed = true;
         lua_resetthread(co);
+        if (lua_gettop(co) == 0) {
+            lua_pushliteral(co, "the coroutine was closed");
+        }
         count = 1;
     }
     finish(L, bind, body, count, status == LUA_OK);
@@ -421,8 +442,8 @@ void tk_drive(struct tk_bind *bind)
     while (!bind->stopped && (task = tk_sched_next(bind->sched)) != NULL) {
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
-        if (body->waiting && !body->raise) {
-            if (!tk_task_take(bind->sched, task, &bind->event)) {
+        if (body->waiting) {
+            if (!body->raise && !tk_task_take(bind->sched, task, &bind->event)) {
                 task->state = TK_WAITING;
                 continue;
             }
@@ -439,6 +460,17 @@ static bool can_give_way(lua_State *L, const struct tk_bind *bind)
 {
     return tk_current(bind) != NULL && bind->running == L && bind->barrier == 0 &&
            lua_isyieldable(L);
+}
+
+void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    if (body->raise) {
+        body->raise = false;
+        tk_push_table(L, bind, TABLE_EVENTS);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, -(lua_Integer)body->anchor);
+        lua_pop(L, 1);
+    }
 }
 
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind)
@@ -578,6 +610,7 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
         tk_raise(L, "cannot wait inside the C function '%s'", lua_tostring(L, -1));
     }
     if (body->killed) {
+        tk_drop_raise(L, bind, body);
         tk_raise_class(L, "TaskletExit", "killed");
     }
     return body;
@@ -590,6 +623,9 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
     if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing || body->killed ||
         !lua_isyieldable(L)) {
         return refuse_wait(L, bind);
+    }
+    if (body->task.verbs != NULL) {
+        tk_verb_done(bind, body); /* of a generator that was left in the middle of a verb */
     }
     return body;
 }
@@ -636,7 +672,9 @@ RAISES void tk_kill_all(struct tk_bind *bind)
     lua_State *L = bind->L = bind->main;
     int top = lua_gettop(L);
 
-    luaL_checkstack(L, 30, NULL);
+    if (!lua_checkstack(L, 30)) {
+        return;
+    }
     tk_push_table(L, bind, TABLE_ANCHORS);
     for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, top + 1); i++) {
         struct tk_body *body;

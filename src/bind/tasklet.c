@@ -43,7 +43,7 @@ void tk_push_body(lua_State *L, struct tk_bind *bind, const struct tk_body *body
     tk_push_anchored(L, bind, body->anchor);
 }
 
-bool tk_is_startable(lua_State *L, int index)
+bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index)
 {
     lua_Debug ar;
 
@@ -54,7 +54,7 @@ bool tk_is_startable(lua_State *L, int index)
         lua_State *co = lua_tothread(L, index);
 
         return co != L && lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) == 0 &&
-               lua_gettop(co) == 1 && lua_isfunction(co, 1);
+               lua_gettop(co) == 1 && lua_isfunction(co, 1) && !tk_is_owned(L, bind, co);
     }
     return false;
 }
@@ -189,6 +189,9 @@ RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int inde
     }
     lua_xmove(L, co, 6 + nargs + self);
     body->co = co;
+    if (given) {
+        tk_own_coroutine(L, bind, co, true);
+    }
     lua_pushvalue(L, ud);
     body->anchor = tk_anchor(L, bind);
     lua_copy(L, ud, first);
@@ -231,7 +234,7 @@ static int tasklet_run(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
 
     tk_check_open(L, bind);
-    if (!tk_is_startable(L, 1)) {
+    if (!tk_is_startable(L, bind, 1)) {
         luaL_typeerror(L, 1, "function or fresh coroutine");
     }
     tk_push_table(L, bind, TABLE_TASKLET);
@@ -450,6 +453,7 @@ static int add_join_callback(lua_State *L)
 
     tk_check_open(L, bind);
     luaL_checkany(L, 2);
+    luaL_argcheck(L, count <= MAX_CALLBACK_ARGS, MAX_CALLBACK_ARGS + 2, "too many arguments");
     if (!lua_isfunction(L, 2) && luaL_getmetafield(L, 2, "__call") == LUA_TNIL) {
         luaL_typeerror(L, 2, "function");
     }
@@ -567,6 +571,7 @@ static int tasklet_survive(lua_State *L)
         return tk_raise(L, "no tasklet is running");
     }
     body->killed = false;
+    tk_drop_raise(L, bind, body);
     return 0;
 }
 

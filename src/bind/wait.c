@@ -13,9 +13,22 @@
 
 #define EXPECTED "wait conditions, Tasklets, functions, fresh coroutines or one Message expected"
 
-/* Raises, as for any wrong argument, at the line of the yield. `list`: the values were elements of
- * one. */
-static int bad_value(lua_State *L, int index, bool list)
+/* Raises a string, as for any wrong argument, at the line of the yield. */
+static int bad_argument(lua_State *L, struct tk_bind *bind, int index, const char *why)
+{
+    if (bind->place == NULL) {
+        return luaL_argerror(L, index, why);
+    }
+    why = lua_pushfstring(L, "bad argument #%d to 'yield' (%s)", index, why);
+    luaL_where(bind->place, 1);
+    lua_xmove(bind->place, L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+/* The value at `index` cannot be waited for. `list`: the values were elements of one. */
+static int bad_value(lua_State *L, struct tk_bind *bind, int index, bool list)
 {
     const char *what = lua_gettop(L) == 0 ? "nothing" : luaL_typename(L, index);
 
@@ -24,9 +37,9 @@ static int bad_value(lua_State *L, int index, bool list)
     }
     if (list) {
         what = lua_pushfstring(L, EXPECTED ", got %s as element %d of the list", what, index);
-        return luaL_argerror(L, 1, what);
+        return bad_argument(L, bind, 1, what);
     }
-    return luaL_argerror(L, index, lua_pushfstring(L, EXPECTED ", got %s", what));
+    return bad_argument(L, bind, index, lua_pushfstring(L, EXPECTED ", got %s", what));
 }
 
 /* A list is a table that is no object: none with a metatable that names its type. */
@@ -40,13 +53,15 @@ static bool is_object(lua_State *L, int index)
 }
 
 /* Replaces a list at 1 by its elements. */
-static void spread(lua_State *L)
+static void spread(lua_State *L, struct tk_bind *bind)
 {
     lua_Integer count = luaL_len(L, 1);
 
-    luaL_argcheck(L, count > 0, 1, EXPECTED ", got an empty list");
+    if (count <= 0) {
+        bad_argument(L, bind, 1, EXPECTED ", got an empty list");
+    }
     if (count > 1000000 || !lua_checkstack(L, (int)count + 20)) {
-        luaL_argerror(L, 1, "too many wait conditions");
+        bad_argument(L, bind, 1, "too many wait conditions");
     }
     for (lua_Integer i = 1; i <= count; i++) {
         lua_geti(L, 1, i);
@@ -72,13 +87,16 @@ static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, i
 
     for (int i = 1; i <= count; i++) {
         list[i - 1] = tk_to_wait(L, i, bind);
-        if (list[i - 1] == NULL && tk_to_body(L, i, bind) == NULL && !tk_is_startable(L, i)) {
-            bad_value(L, i, spread);
+        if (list[i - 1] == NULL && tk_to_body(L, i, bind) == NULL && !tk_is_startable(L, bind, i)) {
+            bad_value(L, bind, i, spread);
         }
     }
     for (int i = 1; i <= count; i++) {
         if (list[i - 1] == NULL) {
             if (tk_to_body(L, i, bind) == NULL) {
+                if (!tk_is_startable(L, bind, i)) {
+                    bad_value(L, bind, i, spread); /* the same coroutine stands twice */
+                }
                 make_tasklet(L, bind, i);
                 fresh = true;
             }
@@ -153,7 +171,12 @@ static void warn_unread(lua_State *L, struct tk_bind *bind, struct tk_body *body
 {
     body->event = false;
     tk_push_body(L, bind, body);
-    luaL_where(L, 1);
+    if (bind->place == NULL) {
+        luaL_where(L, 1);
+    } else {
+        luaL_where(bind->place, 1);
+        lua_xmove(bind->place, L, 1);
+    }
     tk_push_name(L, bind, lua_gettop(L) - 1);
     lua_pushfstring(L, "%sforgot to read an event (tasklet '%s')", lua_tostring(L, -2),
                     lua_tostring(L, -1));
@@ -174,11 +197,11 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 
     is_list = lua_gettop(L) == 1 && lua_istable(L, 1) && !is_object(L, 1);
     if (is_list) {
-        spread(L);
+        spread(L, bind);
     }
     count = lua_gettop(L);
     if (count == 0) {
-        return bad_value(L, 1, false);
+        return bad_value(L, bind, 1, false);
     }
     if (count > SMALL) {
         list = lua_newuserdatauv(L, (size_t)count * sizeof *list, 0);
@@ -337,6 +360,10 @@ static int install_stock(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = lua_touserdata(L, lua_upvalueindex(2));
 
+    tk_check_open(L, bind);
+    if (body->killed) {
+        return tk_raise_class(L, "TaskletExit", "killed");
+    }
     if (lua_gettop(L) == 1 && tk_is_message(L, 1, bind)) {
         tk_message_send(L, bind, 1, body);
         lua_settop(L, 0);
@@ -354,7 +381,7 @@ static int install_stock(lua_State *L)
 void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
 {
     lua_State *co = body->co, *L = bind->L;
-    int count = lua_gettop(co), top = lua_gettop(L);
+    int count = lua_gettop(co), top = lua_gettop(L), status;
 
     /* The values lie in the frame of yield, from 1 on; they are looked at on L, for errors must not
      * end `co`. */
@@ -367,13 +394,10 @@ void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
     lua_pushcclosure(L, install_stock, 2);
     lua_xmove(co, L, count);
     bind->sched->current = NULL;
-    if (lua_pcall(L, count, LUA_MULTRET, 0) != LUA_OK) {
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            luaL_where(co, 1);
-            lua_xmove(co, L, 1);
-            lua_insert(L, -2);
-            lua_concat(L, 2);
-        }
+    bind->place = co;
+    status = lua_pcall(L, count, LUA_MULTRET, 0);
+    bind->place = NULL;
+    if (status != LUA_OK) {
         tk_throw(L, bind, body);
         if (body->task.state == TK_RUNNING) {
             tk_task_give_way(bind->sched, &body->task);

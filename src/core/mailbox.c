@@ -171,6 +171,9 @@ int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *n
         return TK_SENT_DROPPED;
     }
     /* One that came earlier and is on its way goes first. */
+    if (task->mail != NULL && task->mail->ready && !tk_mail_ready(task)) {
+        task->mail->ready = false; /* somebody else has taken it */
+    }
     if (judged && verdict == TK_ACCEPT && (task->mail == NULL || !task->mail->ready) &&
         tk_wait_fire_now(&filter->wait, sched, payload) == 0) {
         return TK_SENT_DELIVERED;
@@ -303,10 +306,12 @@ void *tk_mail_take(struct tk_sched *sched, struct tk_task *task, struct tk_filte
 {
     struct tk_message *message = find(task, filter);
 
+    if (task->mail != NULL) {
+        task->mail->ready = false;
+    }
     if (message == NULL) {
         return NULL;
     }
-    task->mail->ready = false;
     return take_out(sched, task->mail, message);
 }
 

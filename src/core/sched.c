@@ -13,6 +13,8 @@
 #include "core/inside.h"
 
 /* Events that may be taken without giving way, from one look at the run queue to the next. */
+/* Resumptions in a nested run: far more than any chain that ends. */
+#define NESTED_BUDGET 1000000
 #define CREDIT 256
 #define CREDIT_AFTER_CUT 16
 
@@ -83,7 +85,7 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
     if (task == NULL) {
         return NULL;
     }
-    if (sched->budget-- <= 0 && sched->frame == NULL) {
+    if (sched->budget-- <= 0) {
         task->priority = 0;
         tk_runq_push(&sched->ready, task);
         sched->chain = NULL;
@@ -137,7 +139,10 @@ void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame)
     frame->chain = sched->chain;
     frame->current = sched->current;
     frame->credit = sched->credit;
+    frame->budget = sched->budget;
     sched->credit = CREDIT;
+    sched->budget = NESTED_BUDGET;
+    sched->depth++;
     sched->frame = frame;
     sched->chain = sched->batch;
     sched->batch = sched->batch_last = NULL;
@@ -151,6 +156,8 @@ void tk_sched_leave(struct tk_sched *sched)
     sched->chain = frame->chain;
     sched->current = frame->current;
     sched->credit = frame->credit;
+    sched->budget = frame->budget;
+    sched->depth--;
 }
 
 /* Into the batch, behind those that are there. */

@@ -26,6 +26,7 @@ struct tk_frame {
     struct tk_task *chain;
     struct tk_task *current;
     int credit;
+    int budget;
 };
 
 struct tk_sched_hooks {
@@ -48,6 +49,7 @@ struct tk_sched {
     struct tk_task *current; /* whose body runs; NULL: none */
     struct tk_task *chain;   /* its head is next */
     struct tk_frame *frame;  /* chains put aside */
+    int depth;               /* how many */
     struct tk_task *batch;   /* woken by hand and not yet in the chain */
     struct tk_task *batch_last;
     struct tk_firing *spare; /* pool */
@@ -110,7 +112,7 @@ void tk_task_wake(struct tk_sched *sched, struct tk_task *task);
 
 /*
  * Installs a wait list: arms what is new, arms again what is spent, disarms what left, in this
- * order, so that a failure (a negative code) leaves everything as it was. `list` is borrowed for
+ * order, so that a failure (a negative code) leaves the list as it was. `list` is borrowed for
  * the call. 1: an event is there already, and the task goes on with tk_task_take. 0: it is
  * TK_WAITING now.
  */

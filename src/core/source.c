@@ -64,8 +64,11 @@ static void tell(struct tk_topic *topic, struct tk_sched *sched, void *payload)
         struct tk_signal_wait *wait = tk_container_of(node, struct tk_signal_wait, node);
 
         next = node->next;
-        tk_wait_fire_now(&wait->wait, sched,
-                         payload == NULL ? NULL : sched->hooks->share(sched->context, payload));
+        void *own = payload == NULL ? NULL : sched->hooks->share(sched->context, payload);
+
+        if (tk_wait_fire_now(&wait->wait, sched, own) < 0 && own != NULL) {
+            sched->hooks->drop(sched->context, own);
+        }
     }
 }
 

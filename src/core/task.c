@@ -73,18 +73,50 @@ static int arm_list(struct tk_sched *sched, struct tk_task *task, struct tk_wait
     return 0;
 }
 
+static struct tk_wait *next_filter(struct tk_wait *wait)
+{
+    while (wait != NULL && (wait->kind->flags & TK_MAIL) == 0) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
+
+static bool stands_before(struct tk_wait **list, size_t place)
+{
+    for (size_t i = 0; i < place; i++) {
+        if (list[i] == list[place]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Are the filters of the list those of the task's, in the same order? */
+static bool same_filters(const struct tk_task *task, struct tk_wait **list, size_t count)
+{
+    struct tk_wait *old = next_filter(task->waits);
+
+    for (size_t i = 0; i < count; i++) {
+        if ((list[i]->kind->flags & TK_MAIL) == 0) {
+            continue;
+        }
+        if (list[i] == old) {
+            old = next_filter(old->as.next);
+        } else if (!stands_before(list, i)) {
+            return false;
+        }
+    }
+    return old == NULL;
+}
+
 /* Makes `list` the task's list, each wait once; those of the old one that are not in it are let go.
  */
-static bool relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list,
+static void relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list,
                    size_t count)
 {
     struct tk_wait *old = task->waits, **link = &task->waits, *gone = NULL;
-    bool filters = false;
 
     for (size_t i = 0; i < count; i++) {
-        if ((list[i]->flags & TK_MARKED) != 0 && (list[i]->kind->flags & TK_MAIL) != 0) {
-            filters = true;
-        }
         list[i]->flags |= TK_MARKED;
     }
     while (old != NULL) {
@@ -92,7 +124,6 @@ static bool relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait 
 
         old->flags &= ~(unsigned)TK_CURRENT;
         if ((old->flags & TK_MARKED) == 0) {
-            filters = filters || (old->kind->flags & TK_MAIL) != 0;
             old->as.next = gone;
             gone = old;
         }
@@ -113,7 +144,6 @@ static bool relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait 
         tk_wait_release(gone, sched);
         gone = next;
     }
-    return filters;
 }
 
 int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list, size_t count,
@@ -134,7 +164,8 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
         return rc;
     }
     kept = kept && task->fired != NULL;
-    filters = relink(sched, task, list, count);
+    filters = !same_filters(task, list, count);
+    relink(sched, task, list, count);
     if (task->mail != NULL) {
         tk_mail_judge(sched, task, filters);
         task->mail->ready = tk_mail_ready(task);

@@ -180,10 +180,12 @@ void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched)
     if (task != NULL) {
         struct tk_wait **link = (wait->flags & TK_VERB) != 0 ? &task->verbs : &task->waits;
 
-        while (*link != wait) {
+        while (*link != NULL && *link != wait) {
             link = &(*link)->as.next;
         }
-        *link = wait->as.next;
+        if (*link != NULL) { /* else it is just being armed */
+            *link = wait->as.next;
+        }
         tk_wait_release(wait, sched);
     }
     tk_wait_forget(wait, sched);
@@ -207,23 +209,26 @@ static void make_ready(struct tk_sched *sched, struct tk_task *task, int32_t pri
 }
 
 /*
- * One firing more; false: it is one too many, or there is no memory for it, and it is dropped. One
+ * One firing more; false: there is no memory for it, and the payload is still the caller's. One
  * that carries nothing is not lost even then: it is counted without a record, and tk_task_take
  * looks for such.
  */
 static bool note(struct tk_wait *wait, struct tk_sched *sched, void *payload,
                  void (*put)(struct tk_firing **, struct tk_firing *))
 {
-    struct tk_firing *firing = NULL;
+    struct tk_firing *firing;
 
-    if (wait->pending == 0 || (wait->kind->flags & TK_REPEATS) != 0) {
-        firing = firing_new(sched, wait, payload);
-    }
-    if (firing == NULL) {
+    if (wait->pending > 0 && (wait->kind->flags & TK_REPEATS) == 0) {
         if (payload != NULL) {
             sched->hooks->drop(sched->context, payload);
-        } else if (wait->kind->payload == 0) {
+        }
+        return true; /* it has fired already */
+    }
+    firing = firing_new(sched, wait, payload);
+    if (firing == NULL) {
+        if (payload == NULL && wait->kind->payload == 0) {
             wait->pending = 1;
+            return true;
         }
         return false;
     }
@@ -232,14 +237,24 @@ static bool note(struct tk_wait *wait, struct tk_sched *sched, void *payload,
     return true;
 }
 
+/* Nobody holds it, and its kind does not keep what fires then. */
+static bool is_lost(const struct tk_wait *wait, struct tk_sched *sched, void *payload)
+{
+    if (wait->task != NULL || (wait->kind->flags & TK_KEEPS) != 0) {
+        return false;
+    }
+    if (payload != NULL) {
+        sched->hooks->drop(sched->context, payload);
+    }
+    return true;
+}
+
 void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload)
 {
     struct tk_task *task = wait->task;
+    bool waiting = task != NULL && task->state == TK_WAITING;
 
-    if (task == NULL && (wait->kind->flags & TK_KEEPS) == 0) {
-        if (payload != NULL) {
-            sched->hooks->drop(sched->context, payload);
-        }
+    if (is_lost(wait, sched, payload)) {
         return;
     }
     if ((wait->kind->flags & TK_STANDS) == 0) {
@@ -252,33 +267,42 @@ void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload)
         }
         return;
     }
-    if (task != NULL && task->state == TK_WAITING) {
-        note(wait, sched, payload, ring_insert);
+    if (!note(wait, sched, payload, waiting ? ring_insert : ring_append) && payload != NULL) {
+        sched->hooks->drop(sched->context, payload);
+    }
+    if (waiting) {
         make_ready(sched, task, wait->priority);
-    } else {
-        note(wait, sched, payload, ring_append);
     }
 }
 
 int tk_wait_fire_now(struct tk_wait *wait, struct tk_sched *sched, void *payload)
 {
     struct tk_task *task = wait->task;
+    bool waiting = task != NULL && task->state == TK_WAITING;
 
-    if ((wait->flags & TK_VERB) != 0) {
+    if (is_lost(wait, sched, payload)) {
+        return 0;
+    }
+    if ((wait->kind->flags & TK_STANDS) == 0) {
         wait->flags &= ~(unsigned)TK_ARMED;
+    }
+    if ((wait->flags & TK_VERB) != 0) {
         wait->pending = 1;
         if (task->state == TK_BLOCKED) {
             tk_task_wake(sched, task);
         }
         return 0;
     }
-    if (task == NULL || task->state != TK_WAITING) {
-        return note(wait, sched, payload, ring_append) ? 0 : TK_ENOMEM;
-    }
-    if (!note(wait, sched, payload, ring_prepend)) {
+    /* Before what else has fired, but behind earlier firings of its own. */
+    if (!note(wait, sched, payload,
+              !waiting            ? ring_append
+              : wait->pending > 0 ? ring_insert
+                                  : ring_prepend)) {
         return TK_ENOMEM;
     }
-    tk_task_wake(sched, task);
+    if (waiting) {
+        tk_task_wake(sched, task);
+    }
     return 0;
 }
 

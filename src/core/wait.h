@@ -175,7 +175,8 @@ void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload);
 
 /*
  * It fires by the hand of a script: if its tasklet waits for it, that is put at the end of the
- * scheduler's batch, to be run by tk_sched_hand_over. 0, or TK_ENOMEM with `payload` dropped.
+ * scheduler's batch, to be run by tk_sched_hand_over. 0; or TK_ENOMEM, and `payload` is still the
+ * caller's.
  */
 int tk_wait_fire_now(struct tk_wait *wait, struct tk_sched *sched, void *payload);
 

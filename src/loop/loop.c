@@ -18,6 +18,10 @@
 #define LONGEST_STRIDE 64
 #define SLOW UINT64_C(50000)
 
+/* Loops that scripts run inside each other; deeper ones do not run tasklets, for the C stack's
+ * sake. */
+#define DEEPEST 64
+
 #define NS_PER_MS UINT64_C(1000000)
 
 uint64_t tk_loop_now(const struct tk_loop *loop)
@@ -115,11 +119,16 @@ static void on_check(uv_check_t *handle)
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, check);
     struct tk_sched *sched = &loop->sched;
     /* A script may run the uv loop itself (luv's `run`): then this is nested in a task. */
-    bool outer = loop->inside, nested = sched->current != NULL;
+    bool outer = loop->inside;
+    bool nested = outer || sched->current != NULL || sched->chain != NULL || sched->batch != NULL;
     struct tk_frame frame;
 
+    if (sched->depth > DEEPEST) {
+        return;
+    }
     if (nested) {
         tk_sched_enter(sched, &frame);
+        loop->hooks->run(loop->context); /* what was woken and not yet run */
     }
     loop->inside = true;
     fire_timers(loop);
