@@ -78,6 +78,17 @@ static void make_tasklet(lua_State *L, struct tk_bind *bind, int index)
     lua_pop(L, 1);
 }
 
+/* Is the coroutine at `index` one that stands before it, too? It cannot be started twice. */
+static bool is_again(lua_State *L, int index)
+{
+    for (int i = 1; lua_isthread(L, index) && i < index; i++) {
+        if (lua_rawequal(L, i, index)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Makes each of the `count` values of the frame a condition. True: some are for tasklets not begun.
  */
 static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, int count,
@@ -87,16 +98,14 @@ static bool convert(lua_State *L, struct tk_bind *bind, struct tk_wait **list, i
 
     for (int i = 1; i <= count; i++) {
         list[i - 1] = tk_to_wait(L, i, bind);
-        if (list[i - 1] == NULL && tk_to_body(L, i, bind) == NULL && !tk_is_startable(L, bind, i)) {
+        if (list[i - 1] == NULL && tk_to_body(L, i, bind) == NULL &&
+            (!tk_is_startable(L, bind, i) || is_again(L, i))) {
             bad_value(L, bind, i, spread);
         }
     }
     for (int i = 1; i <= count; i++) {
         if (list[i - 1] == NULL) {
             if (tk_to_body(L, i, bind) == NULL) {
-                if (!tk_is_startable(L, bind, i)) {
-                    bad_value(L, bind, i, spread); /* the same coroutine stands twice */
-                }
                 make_tasklet(L, bind, i);
                 fresh = true;
             }
