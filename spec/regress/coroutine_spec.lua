@@ -1,4 +1,4 @@
--- Wounds of coroutines that scripts had in their hands while tasklets ran in them: each was a crash.
+-- Wounds of coroutines that scripts had in their hands while tasklets ran in them: crashes, all.
 local tasklet = require "tasklet"
 local helper = require "spec.helper"
 
