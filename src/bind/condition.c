@@ -492,7 +492,10 @@ static int condition_index(lua_State *L)
     }
     key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "triggered") == 0) {
-        lua_pushboolean(L, (wait->flags & TK_CURRENT) != 0);
+        const struct tk_body *body = tk_current(bind);
+        bool handled = wait->task != NULL || (body != NULL && body->task.last == wait);
+
+        lua_pushboolean(L, handled && (wait->flags & TK_CURRENT) != 0);
     } else if (strcmp(key, "priority") == 0) {
         lua_pushinteger(L, wait->priority);
     } else {

@@ -229,7 +229,9 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         }
         return tk_raise_fault(L, &fault);
     }
-    hold(L, bind, body, count);
+    if (count > 1 || (list[0]->kind->flags & TK_LIGHT) == 0) {
+        hold(L, bind, body, count); /* a light one alone needs it not: see let_go_of_light */
+    }
     if (fresh) {
         begin_fresh(bind, list, count);
         if (rc > 0) {

@@ -53,8 +53,10 @@ static int arm_list(struct tk_sched *sched, struct tk_task *task, struct tk_wait
         int rc = 0;
 
         if (wait->task == NULL) {
+            bool again = wait == task->last && (wait->flags & TK_LAST) != 0;
+
             tk_wait_hold(wait, task);
-            rc = arm(wait, sched, fault, false);
+            rc = arm(wait, sched, fault, again);
             if (rc < 0) {
                 tk_wait_let_go(wait, sched);
             } else {
@@ -164,6 +166,7 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
         return rc;
     }
     kept = kept && task->fired != NULL;
+    task->last = NULL;
     filters = !same_filters(task, list, count);
     relink(sched, task, list, count);
     if (task->mail != NULL) {
@@ -195,6 +198,24 @@ static struct tk_wait *unrecorded(struct tk_task *task)
     return NULL;
 }
 
+/*
+ * A wait that stood alone in its list and has fired, and that nothing refers to any more: the task
+ * lets go of it at once, so that it may be collected. That it was the last is noted, for it may be
+ * yielded again; the note is an address and is only compared with that of a wait that says the same
+ * of itself.
+ */
+static void let_go_of_light(struct tk_task *task, struct tk_wait *wait)
+{
+    if (task->waits == wait && wait->as.next == NULL && (wait->kind->flags & TK_LIGHT) != 0 &&
+        (wait->flags & TK_ARMED) == 0 && wait->pending == 0) {
+        task->waits = NULL;
+        task->last = wait;
+        wait->task = NULL;
+        wait->as.kept = NULL;
+        wait->flags |= TK_LAST;
+    }
+}
+
 bool tk_task_take(struct tk_sched *sched, struct tk_task *task, struct tk_event *event)
 {
     struct tk_firing *firing = tk_ring_take(&task->fired);
@@ -217,6 +238,7 @@ bool tk_task_take(struct tk_sched *sched, struct tk_task *task, struct tk_event 
         }
     }
     event->wait->flags |= TK_CURRENT;
+    let_go_of_light(task, event->wait);
     return true;
 }
 

@@ -43,6 +43,7 @@ struct tk_task {
     struct tk_task *ahead;   /* the other way; NULL at the head of a chain */
     struct tk_wait *waits;   /* the wait list, in the order of the yield */
     struct tk_wait *verbs;   /* the private waits of a blocking verb */
+    struct tk_wait *last;    /* fired and let go of since the last yield; only ever compared */
     struct tk_firing *fired; /* the last of what has fired and is not delivered: a ring */
     struct tk_mailbox *mail; /* made when first needed */
     struct tk_list watchers; /* waits of others for its end */

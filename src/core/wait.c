@@ -143,6 +143,7 @@ void tk_wait_hold(struct tk_wait *wait, struct tk_task *task)
 
     wait->task = task;
     wait->as.next = NULL;
+    wait->flags &= ~(unsigned)(TK_LAST | TK_CURRENT);
     while ((firing = tk_ring_take(&kept)) != NULL) {
         ring_append(&task->fired, firing);
     }

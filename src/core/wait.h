@@ -94,6 +94,7 @@ enum tk_kind_flags {
     TK_MAIL = 16,    /* judges messages; see core/mailbox.h */
     TK_HIDDEN = 32,  /* has no constructor in scripts */
     TK_CALLED = 64,  /* a script fires it by calling it */
+    TK_LIGHT = 256,  /* once it has fired nothing refers to it */
     TK_SCRIPT = 128, /* written in the script's language */
 };
 
@@ -134,6 +135,7 @@ enum tk_wait_flags {
     TK_VERB = 2,    /* private to a blocking verb */
     TK_MARKED = 4,  /* scratch of one yield */
     TK_CURRENT = 8, /* its tasklet handles it: `triggered` */
+    TK_LAST = 16,   /* was let go of when it had fired: may be a task's `last` */
 };
 
 struct tk_wait {

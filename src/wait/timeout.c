@@ -63,6 +63,9 @@ static void restart(struct tk_wait *wait, struct tk_sched *sched)
         tk_wait_forget(wait, sched);
         wait->flags |= TK_ARMED;
         count_from((struct timeout *)wait, sched, tk_loop_now(tk_loop_of(sched)));
+    } else if ((wait->flags & TK_LAST) != 0) {
+        /* It has fired and is being handled: yielded again, it counts from now. */
+        ((struct timeout *)wait)->timed.timer.due = tk_loop_now(tk_loop_of(sched));
     }
 }
 
@@ -92,7 +95,7 @@ const struct tk_kind tk_wait_timeout = {
     .params = params,
     .fields = fields,
     .size = sizeof(struct timeout),
-    .flags = TK_OUTSIDE,
+    .flags = TK_OUTSIDE | TK_LIGHT,
     .init = init,
     .arm = arm,
     .rearm = rearm,
