@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/list.h"
 
@@ -17,6 +18,13 @@
 #define CHUNK_SIZE ((size_t)65536)
 #define CHUNKS_IN_REGION 32
 #define REGION_SIZE (CHUNK_SIZE * CHUNKS_IN_REGION)
+
+/* From so many regions on their pages are asked for at once: a fault for each costs several times
+ * as much. */
+#define SMALL_PROGRAM 4
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
 #define POOLED 1
@@ -41,6 +49,7 @@ struct tk_pool {
     struct tk_list room[CLASSES];
     struct tk_list empty;
     struct region *regions;
+    size_t count;  /* of regions */
     size_t carved; /* chunks of the latest region that have been in use */
     size_t blocks;
 };
@@ -81,6 +90,10 @@ static int add_region(struct tk_pool *pool)
     if (region->memory == NULL) {
         free(region);
         return -1;
+    }
+    if (++pool->count > SMALL_PROGRAM) {
+        madvise(region->memory, REGION_SIZE,
+                MADV_POPULATE_WRITE); /* a wish: no matter if refused */
     }
     region->next = pool->regions;
     pool->regions = region;
