@@ -122,8 +122,8 @@ static void on_pidfd(struct tk_fd_watch *watch, struct tk_loop *loop, uint32_t e
     if (collect(child->pid, &status)) {
         child_ended(loop->children, child, status);
     } else {
-        /* Somebody else collected it: that it ended is all that can be said. */
-        child_ended(loop->children, child, 0);
+        /* That it ended is all that can be said. */
+        child_ended(loop->children, child, -1);
     }
 }
 

@@ -13,7 +13,8 @@
 struct tk_child_watch {
     struct tk_list node;
     struct tk_child *child; /* NULL: not attached */
-    /* It ended with this status, as waitpid has it. The watch is detached already. */
+    /* It ended with this status, as waitpid has it, or -1: somebody else collected it, and how it
+     * ended cannot be known. The watch is detached already. */
     void (*ended)(struct tk_child_watch *watch, struct tk_loop *loop, int status);
 };
 

@@ -10,7 +10,7 @@ struct process {
     struct tk_wait wait;
     struct tk_child_watch watch;
     int pid;
-    int status; /* as waitpid has it */
+    int status; /* as waitpid has it; -1: not known */
     bool ended;
 };
 
@@ -75,7 +75,7 @@ static void get_reason(const struct tk_wait *wait, struct tk_arg *arg)
 {
     const struct process *process = (const struct process *)wait;
 
-    arg->given = process->ended;
+    arg->given = process->ended && process->status != -1;
     arg->as.string = WIFSIGNALED(process->status) ? "signal" : "exit";
 }
 
@@ -83,7 +83,7 @@ static void get_status(const struct tk_wait *wait, struct tk_arg *arg)
 {
     const struct process *process = (const struct process *)wait;
 
-    arg->given = process->ended;
+    arg->given = process->ended && process->status != -1;
     arg->as.integer =
         WIFSIGNALED(process->status) ? WTERMSIG(process->status) : WEXITSTATUS(process->status);
 }

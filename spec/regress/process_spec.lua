@@ -1,0 +1,19 @@
+-- A child that somebody else collected was said to have ended with "exit", 0, which nobody knew.
+local helper = require "spec.helper"
+
+describe("WaitForProcess", function()
+    it("4.2 makes up no status for a child that somebody else collected", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local file = io.popen("echo $$; exec sleep 0.05")
+            local pid = file:read("n")
+            local t = tasklet.run(function()
+                local event = tasklet.wait(tasklet.WaitForProcess(pid))
+                return event.reason, event.status
+            end)
+            file:close() -- collects it, and stops everything meanwhile
+            print(tasklet.join(t))
+        ]])
+        assert.same({ "nil\tnil\n", "", 0 }, { result.stdout, result.stderr, result.status })
+    end)
+end)
