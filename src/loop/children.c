@@ -76,7 +76,8 @@ static void child_ended(struct tk_children *children, struct tk_child *child, in
     }
 }
 
-/* Collects a child of our own, if it has ended. */
+/* Collects a child of our own, if it has ended; the status is -1 if somebody else did before: that
+ * it ended is then all that can be said. */
 static bool collect(int pid, int *status)
 {
     pid_t got;
@@ -84,7 +85,10 @@ static bool collect(int pid, int *status)
     do {
         got = waitpid(pid, status, WNOHANG);
     } while (got < 0 && errno == EINTR);
-    return got == pid;
+    if (got < 0) {
+        *status = -1;
+    }
+    return got != 0;
 }
 
 struct search {
@@ -113,18 +117,14 @@ static uv_process_t *uv_child(struct tk_loop *loop, int pid)
 static void on_pidfd(struct tk_fd_watch *watch, struct tk_loop *loop, uint32_t events)
 {
     struct tk_child *child = tk_container_of(watch, struct tk_child, ready);
-    int status;
+    int status = -1;
 
     (void)events;
     if (child->by_uv && uv_child(loop, child->pid) != NULL) {
         return; /* libuv is about to collect it, and tells us */
     }
-    if (collect(child->pid, &status)) {
-        child_ended(loop->children, child, status);
-    } else {
-        /* That it ended is all that can be said. */
-        child_ended(loop->children, child, -1);
-    }
+    collect(child->pid, &status);
+    child_ended(loop->children, child, status);
 }
 
 static void on_chld(uv_signal_t *handle, int number)
