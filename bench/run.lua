@@ -127,6 +127,16 @@ local function benchmarks(quick)
             {metric = "late_max", label = "  late, most"},
         },
     }
+    add{
+        name = "timers",
+        limits = {"timers"},
+        ours = ours("timers", sleepers, "wait"),
+        limit = limit("timers", sleepers, here .. "support.lua"),
+        rows = {
+            {metric = "cpu", label = "timers CPU, a condition each"},
+            {metric = "early", label = "  early", max = 0},
+        },
+    }
     local live = quick and {1000, 100000} or {1000, 100000, 1000000}
     local cancel = {
         name = "cancel",

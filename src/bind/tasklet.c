@@ -114,13 +114,14 @@ static void push_starter(lua_State *L)
 {
     lua_Debug ar;
 
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "l", &ar);
+    /* Level 0 is the C function that asks. */
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "lf", &ar);
         if (ar.currentline > 0) {
-            lua_getinfo(L, "f", &ar);
             lua_pushinteger(L, ar.currentline);
             return;
         }
+        lua_pop(L, 1);
     }
     lua_pushnil(L);
     lua_pushinteger(L, 0);
