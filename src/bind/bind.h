@@ -276,6 +276,8 @@ void tk_message_open(lua_State *L, struct tk_bind *bind);
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* A verb's argument of seconds: absent or negative is for ever (-1). */
+RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg);
 /* Frees the pool of waits. */
 void tk_verb_close(struct tk_bind *bind);
 void tk_verb_open(lua_State *L, struct tk_bind *bind);

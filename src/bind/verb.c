@@ -62,11 +62,11 @@ void tk_verb_close(struct tk_bind *bind)
     }
 }
 
-/* A timeout in seconds: absent or negative is for ever (-1). */
-static lua_Number check_timeout(lua_State *L, int arg)
+RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg)
 {
     lua_Number seconds = luaL_optnumber(L, arg, -1);
 
+    (void)bind;
     luaL_argcheck(L, seconds == seconds, arg, "not a number");
     return seconds < 0 ? -1 : seconds;
 }
@@ -182,7 +182,7 @@ static int module_join(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *target = tk_check_body(L, 1, bind), *body;
-    lua_Number seconds = check_timeout(L, 2);
+    lua_Number seconds = tk_check_timeout(L, bind, 2);
     struct tk_arg arg = {.given = true, .as.task = &target->task};
 
     lua_settop(L, 2);
