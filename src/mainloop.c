@@ -177,8 +177,12 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     bind = lua_touserdata(L, -1);
     lua_pop(L, 1);
     body = bind->sched == NULL ? NULL : tk_current(bind);
-    if (body != NULL) {
-        body->killed = body->interrupted = true;
+    if (body == NULL) {
+        return;
+    }
+    tk_task_kill(bind->sched, &body->task);
+    body->interrupted = true;
+    if (tk_limit_pending(&body->task) == TK_RAISE_EXIT) {
         tk_push_error(L, bind, "TaskletExit", "interrupted");
         lua_error(L);
     }

@@ -321,44 +321,61 @@ static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct t
 /* The coroutine is over: `count` values are on its stack. */
 static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
 {
-    bool observed = body->callbacks || !tk_list_empty(&body->task.watchers);
+    bool observed = body->callbacks || body->monitored || body->task.watchers != NULL;
     int top = lua_gettop(L), index = top + 1;
 
-    if (!lua_checkstack(L, count + 20)) {
+    if (body->co != NULL && !lua_checkstack(L, count + 20)) {
         lua_settop(body->co, 0);
         lua_pushliteral(body->co, "too many results");
         body->failed = true;
         count = 1;
     }
     tk_push_body(L, bind, body);
-    lua_xmove(body->co, L, count);
+    if (body->co != NULL) {
+        lua_xmove(body->co, L, count);
+    } else {
+        lua_pushvalue(L, top); /* never begun: see tk_end_unbegun */
+    }
     tk_verb_done(bind, body);
     tk_task_clear(bind->sched, &body->task); /* before the conditions may be collected */
     keep_outcome(L, bind, index, body, count);
-    reuse(L, bind, body, sound);
+    if (body->co != NULL) {
+        reuse(L, bind, body, sound);
+    }
     body->co = NULL;
-    if (body->event || body->raise) {
+    if (body->event || body->task.raise == TK_RAISE_GIVEN) {
         tk_push_table(L, bind, TABLE_EVENTS);
         lua_pushnil(L);
         lua_rawseti(L, -2, body->anchor);
         lua_pushnil(L);
         lua_rawseti(L, -2, -(lua_Integer)body->anchor);
         lua_pop(L, 1);
-        body->event = body->raise = false;
+        body->event = false;
     }
+    body->task.raise = TK_RAISE_NOTHING;
     tk_task_end(bind->sched, &body->task);
-    tk_unanchor(L, bind, body->anchor);
-    body->anchor = LUA_NOREF;
+    if (body->anchor != LUA_NOREF) {
+        tk_unanchor(L, bind, body->anchor);
+        body->anchor = LUA_NOREF;
+    }
     note_failure(L, bind, index, body, observed);
     tk_call_callbacks(L, bind, index, body);
+    if (body->monitored) {
+        tk_tell_monitors(L, bind, index, body);
+    }
     lua_settop(L, top);
 }
 
 void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
+    body->failed = true;
+    if (body->co == NULL) {
+        finish(L, bind, body, 1, true);
+        lua_pop(L, 1);
+        return;
+    }
     lua_settop(body->co, 0);
     lua_xmove(L, body->co, 1);
-    body->failed = true;
     finish(L, bind, body, 1, true);
 }
 
@@ -397,7 +414,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         body->begun = true;
     } else if (body->stock) {
         tk_stock_event(bind, body);
-        if (body->raise) {
+        if (body->task.raise != TK_RAISE_NOTHING) {
             lua_sethook(co, raise_hook, LUA_MASKCOUNT, 1);
         }
         body->stock = false;
@@ -443,7 +460,7 @@ void tk_drive(struct tk_bind *bind)
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
         if (body->waiting) {
-            if (!body->raise && !tk_task_take(bind->sched, task, &bind->event)) {
+            if (task->raise == TK_RAISE_NOTHING && !tk_task_take(bind->sched, task, &bind->event)) {
                 task->state = TK_WAITING;
                 continue;
             }
@@ -451,6 +468,9 @@ void tk_drive(struct tk_bind *bind)
         }
         resume(L, bind, body);
         bind->L = L;
+        if (bind->sched->batch != NULL) {
+            tk_sched_hand_over(bind->sched, NULL); /* whom its end has woken */
+        }
     }
 }
 
@@ -464,27 +484,43 @@ static bool can_give_way(lua_State *L, const struct tk_bind *bind)
 
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    if (body->raise) {
-        body->raise = false;
+    if (body->task.raise == TK_RAISE_GIVEN) {
         tk_push_table(L, bind, TABLE_EVENTS);
         lua_pushnil(L);
         lua_rawseti(L, -2, -(lua_Integer)body->anchor);
         lua_pop(L, 1);
     }
+    body->task.raise = TK_RAISE_NOTHING;
+}
+
+static void raise_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise)
+{
+    if (raise == TK_RAISE_TIMEOUT) {
+        tk_push_error(L, bind, "TimeoutError", "the deadline is over");
+    } else {
+        tk_push_error(L, bind, "TaskletExit", "killed");
+    }
+    lua_error(L);
 }
 
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
+    enum tk_raise raise;
 
-    if (body != NULL && body->raise) {
-        body->raise = false;
-        tk_push_table(L, bind, TABLE_EVENTS);
-        lua_rawgeti(L, -1, -(lua_Integer)body->anchor);
-        lua_pushnil(L);
-        lua_rawseti(L, -3, -(lua_Integer)body->anchor);
-        lua_error(L);
+    if (body == NULL || body->task.raise == TK_RAISE_NOTHING) {
+        return;
     }
+    raise = (enum tk_raise)body->task.raise;
+    body->task.raise = TK_RAISE_NOTHING;
+    if (raise != TK_RAISE_GIVEN) {
+        raise_stop(L, bind, raise);
+    }
+    tk_push_table(L, bind, TABLE_EVENTS);
+    lua_rawgeti(L, -1, -(lua_Integer)body->anchor);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, -(lua_Integer)body->anchor);
+    lua_error(L);
 }
 
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)
@@ -591,6 +627,14 @@ static void push_obstacle(lua_State *L, lua_State *at)
     lua_pushliteral(L, "a metamethod or hook");
 }
 
+RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    if (body->task.stopped) {
+        tk_drop_raise(L, bind, body);
+        raise_stop(L, bind, tk_limit_pending(&body->task));
+    }
+}
+
 /* Says why the caller cannot wait. */
 static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
 {
@@ -609,10 +653,7 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
         push_obstacle(L, lua_isyieldable(L) ? bind->blocked_at : L);
         tk_raise(L, "cannot wait inside the C function '%s'", lua_tostring(L, -1));
     }
-    if (body->killed) {
-        tk_drop_raise(L, bind, body);
-        tk_raise_class(L, "TaskletExit", "killed");
-    }
+    tk_check_stopped(L, bind, body);
     return body;
 }
 
@@ -620,7 +661,8 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing || body->killed ||
+    if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing ||
+        body->task.stopped ||
         !lua_isyieldable(L)) {
         return refuse_wait(L, bind);
     }
@@ -638,7 +680,7 @@ RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_insert(L, -2);
     lua_rawseti(L, -2, -(lua_Integer)body->anchor);
     lua_pop(L, 1);
-    body->raise = true;
+    body->task.raise = TK_RAISE_GIVEN;
     tk_task_wake(bind->sched, &body->task);
 }
 

@@ -62,11 +62,33 @@ void tk_verb_close(struct tk_bind *bind)
     }
 }
 
+lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index)
+{
+    const struct tk_body *body = lua_touserdata(L, index);
+    lua_Number left = -1;
+
+    if (body->timed) {
+        index = lua_absindex(L, index);
+        tk_push_table(L, bind, TABLE_TIMEOUTS);
+        lua_pushvalue(L, index);
+        lua_rawget(L, -2);
+        left = (lua_tonumber(L, -1) - (lua_Number)bind->hooks->now(bind->context) / 1e6) / 1000;
+        lua_pop(L, 2);
+        left = left > 0 ? left : 0;
+    }
+    return left;
+}
+
 RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg)
 {
+    struct tk_body *body = tk_current(bind);
     lua_Number seconds = luaL_optnumber(L, arg, -1);
 
-    (void)bind;
+    if (lua_isnoneornil(L, arg) && body != NULL && body->timed) {
+        tk_push_body(L, bind, body);
+        seconds = tk_seconds_left(L, bind, lua_gettop(L));
+        lua_pop(L, 1);
+    }
     luaL_argcheck(L, seconds == seconds, arg, "not a number");
     return seconds < 0 ? -1 : seconds;
 }
@@ -82,7 +104,7 @@ static int slept(lua_State *L, int status, lua_KContext context)
     if (body->task.verbs != NULL) {
         tk_verb_done(bind, body);
     }
-    if (body->raise) {
+    if (body->task.raise != TK_RAISE_NOTHING) {
         tk_check_raise(L, bind);
     }
     return 0;
