@@ -32,25 +32,55 @@ static size_t script_part(const char *trace, size_t length)
     return length;
 }
 
+/* Pushes the traceback from `level` on. */
+static void push_trace(lua_State *L, int level)
+{
+    size_t length;
+    const char *trace;
+
+    luaL_traceback(L, L, NULL, level);
+    trace = lua_tolstring(L, -1, &length);
+    lua_pushlstring(L, trace, script_part(trace, length));
+    lua_remove(L, -2);
+}
+
+/* The error at 1 may have been caught and raised again: then its first traceback was left, with it,
+ * in the table of traces at 2 for the tasklet at 3. Pushes that. */
+static bool push_earlier(lua_State *L)
+{
+    int top = lua_gettop(L);
+
+    lua_pushvalue(L, 3);
+    if (lua_rawget(L, 2) == LUA_TTABLE) {
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        if (lua_rawequal(L, -2, 1) && lua_isstring(L, -1)) {
+            lua_replace(L, top + 1);
+            lua_settop(L, top + 1);
+            return true;
+        }
+    }
+    lua_settop(L, top);
+    return false;
+}
+
 /* The message handler: the traceback goes aside, so that handlers see the error as it was raised.
  */
 static int handler(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind);
-    size_t length;
-    const char *trace;
 
     if (body == NULL || tk_error_is(L, 1, bind, "TaskletExit")) {
         return 1;
     }
-    luaL_traceback(L, L, NULL, 1);
-    trace = lua_tolstring(L, -1, &length);
-    lua_pushlstring(L, trace, script_part(trace, length));
     tk_push_table(L, bind, TABLE_TRACES);
     tk_push_body(L, bind, body);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
+    lua_pushvalue(L, 3);
+    if (!push_earlier(L)) {
+        push_trace(L, 1);
+    }
+    lua_rawset(L, 2);
     lua_settop(L, 1);
     return 1;
 }
@@ -152,6 +182,35 @@ void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
         bind->hooks->error(bind->context, text);
     }
     lua_pop(L, 2);
+}
+
+/* For the Lua part: log(error, traceback) reports an error that has been dealt with. */
+static int log_error(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    const char *text;
+
+    lua_settop(L, 2);
+    text = push_text(L, 1);
+    if (lua_isstring(L, 2)) {
+        text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 2));
+    }
+    if (tk_current(bind) != NULL) {
+        tk_push_body(L, bind, tk_current(bind));
+        text = lua_pushfstring(L, "%s\n\tin tasklet '%s' #%d", text, tk_push_name(L, bind, -1),
+                               (int)tk_current(bind)->number);
+    }
+    if (bind->hooks->error != NULL) {
+        bind->hooks->error(bind->context, text);
+    }
+    return 0;
+}
+
+/* traceback(): that of the error, for a message handler. */
+static int traceback(lua_State *L)
+{
+    push_trace(L, 2);
+    return 1;
 }
 
 static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
@@ -709,7 +768,7 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
     return status;
 }
 
-RAISES void tk_kill_all(struct tk_bind *bind)
+RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
 {
     lua_State *L = bind->L = bind->main;
     int top = lua_gettop(L);
@@ -723,7 +782,9 @@ RAISES void tk_kill_all(struct tk_bind *bind)
 
         lua_rawgeti(L, top + 1, i);
         body = tk_to_body(L, -1, bind);
-        if (body != NULL && body != tk_current(bind) && !body->interrupted) {
+        if (body != NULL && body != tk_current(bind) && !body->interrupted &&
+            body->task.daemon == daemons && !body->internal) {
+            tk_task_count(bind->sched, &body->task, true); /* the loop goes on until it has ended */
             tk_kill(L, bind, body);
         }
         if (body != NULL) {
@@ -784,6 +845,7 @@ void tk_close_all(struct tk_bind *bind)
 
 void tk_run_open(lua_State *L, struct tk_bind *bind)
 {
+    static const luaL_Reg core[] = {{"log", log_error}, {"traceback", traceback}, {NULL, NULL}};
     static const int slots[] = {TABLE_BODY, TABLE_HANDLER};
     static const lua_CFunction functions[] = {body_main, handler};
 
@@ -792,4 +854,7 @@ void tk_run_open(lua_State *L, struct tk_bind *bind)
         lua_pushcclosure(L, functions[i], 1);
         tk_set_table(L, bind, slots[i]);
     }
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
 }

@@ -436,6 +436,13 @@ static int start_daemon(lua_State *L)
 }
 
 
+static int is_startable(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushboolean(L, tk_is_startable(L, tk_bind_of(L), 1));
+    return 1;
+}
+
 /* The stack's top is the module's table. */
 void tk_start_open(lua_State *L, struct tk_bind *bind)
 {
@@ -444,7 +451,8 @@ void tk_start_open(lua_State *L, struct tk_bind *bind)
                                          {"bind", tasklet_bind},
                                          {"start", tasklet_start},
                                          {NULL, NULL}};
-    static const luaL_Reg core[] = {{"daemon", start_daemon}, {NULL, NULL}};
+    static const luaL_Reg core[] = {
+        {"daemon", start_daemon}, {"is_startable", is_startable}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);

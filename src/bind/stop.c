@@ -222,6 +222,21 @@ static int tasklet_kill(lua_State *L)
     return tk_hand_over(L, bind, after_kill, 0);
 }
 
+/* For the Lua part: kill(t) leaves it to hand_over(), or to the end of the tasklet that ends now, to
+ * run it. */
+static int kill_later(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    tk_kill(L, bind, tk_check_body(L, 1, bind));
+    return 0;
+}
+
+static int hand_over(lua_State *L)
+{
+    return tk_hand_over(L, tk_bind_of(L), after_kill, 0);
+}
+
 /* survive(): the current tasklet takes no further notice of having been killed. */
 static int tasklet_survive(lua_State *L)
 {
@@ -294,7 +309,8 @@ static int limit_adopt(lua_State *L)
     return 0;
 }
 
-/* limit:cut(): the block is left at its owner's next wait, or at once where it waits. */
+/* limit:cut(): the block is left at its owner's next wait, or where it waits; as kill(t) of the Lua
+ * part. */
 static int limit_cut(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -302,7 +318,7 @@ static int limit_cut(lua_State *L)
 
     tk_check_open(L, bind);
     tk_limit_cut(bind->sched, limit);
-    return tk_hand_over(L, bind, after_kill, 0);
+    return 0;
 }
 
 /* limit:over(): is its deadline over, or one around it? */
@@ -323,7 +339,10 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind)
                                          {"add_join_callback", add_join_callback},
                                          {"remove_join_callback", remove_join_callback},
                                          {NULL, NULL}};
-    static const luaL_Reg core[] = {{"limit", limit_new}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"limit", limit_new},
+                                    {"kill", kill_later},
+                                    {"hand_over", hand_over},
+                                    {NULL, NULL}};
     static const luaL_Reg methods[] = {{"leave", limit_leave},
                                        {"adopt", limit_adopt},
                                        {"cut", limit_cut},

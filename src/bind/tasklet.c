@@ -382,6 +382,56 @@ static int tasklet_current(lua_State *L)
     return 1;
 }
 
+/* ---- for the Lua part ---- */
+
+static int is_tasklet(lua_State *L)
+{
+    lua_pushboolean(L, tk_to_body(L, 1, tk_bind_of(L)) != NULL);
+    return 1;
+}
+
+static int is_callable(lua_State *L)
+{
+    lua_pushboolean(L, lua_isfunction(L, 1) || luaL_getmetafield(L, 1, "__call") != LUA_TNIL);
+    return 1;
+}
+
+/* has_begun(t): has it been started? */
+static int has_begun(lua_State *L)
+{
+    struct tk_body *body = tk_check_body(L, 1, tk_bind_of(L));
+
+    lua_pushboolean(L, body->task.begun || body->task.state == TK_ENDED);
+    return 1;
+}
+
+/* outcome(t): whether it failed, the error, the traceback. */
+static int outcome(lua_State *L)
+{
+    struct tk_body *body = tk_check_body(L, 1, tk_bind_of(L));
+
+    lua_pushboolean(L, body->failed);
+    if (!body->failed) {
+        return 1;
+    }
+    lua_getiuservalue(L, 1, UV_OUTCOME);
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    lua_remove(L, -3);
+    return 3;
+}
+
+static int function_name(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (lua_isfunction(L, 1)) {
+        push_function_name(L);
+    } else {
+        lua_pushstring(L, luaL_typename(L, 1));
+    }
+    return 1;
+}
+
 /* where(level): "file:line: " of the caller, for messages. */
 static int where(lua_State *L)
 {
@@ -465,7 +515,13 @@ static const struct {
 /* The stack's top is the module's table. */
 void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {{"where", where}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"where", where},
+                                    {"is_tasklet", is_tasklet},
+                                    {"is_callable", is_callable},
+                                    {"has_begun", has_begun},
+                                    {"outcome", outcome},
+                                    {"function_name", function_name},
+                                    {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);
@@ -473,6 +529,8 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_setfield(L, -2, "loaded");
     lua_pushglobaltable(L);
     lua_setfield(L, -2, "globals");
+    tk_push_table(L, bind, TABLE_TRACES);
+    lua_setfield(L, -2, "traces");
     lua_pop(L, 1);
     lua_newtable(L); /* the class Tasklet; its functions become the module's, too, in init.lua */
     tk_set_functions(L, functions);

@@ -144,13 +144,30 @@ static int module_sleep(lua_State *L)
 
 /* ---- join ---- */
 
-/* Raises a JoinError, or returns all results. */
-static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+enum join_mode {
+    JOIN,     /* returns all results, or raises a JoinError */
+    TRY_JOIN, /* returns true and the first result, or false and a JoinError */
+    AWAIT,    /* returns nothing */
+};
+
+/* The tasklet at 1 has ended. */
+static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body, enum join_mode mode)
 {
     lua_Integer count;
 
+    if (mode == AWAIT) {
+        return 0;
+    }
     tk_observe(bind, body);
     lua_settop(L, 2);
+    if (mode == TRY_JOIN) {
+        lua_pushboolean(L, !body->failed);
+        lua_replace(L, 2);
+        if (!body->failed) {
+            tk_push_result(L, 1, body);
+            return 2;
+        }
+    }
     lua_getiuservalue(L, 1, UV_OUTCOME);
     if (body->failed) {
         const char *text, *name, *how;
@@ -167,6 +184,11 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         lua_setfield(L, -2, "traceback");
         lua_pushvalue(L, 1);
         lua_setfield(L, -2, "tasklet");
+        if (mode == TRY_JOIN) {
+            lua_pushvalue(L, 2);
+            lua_insert(L, -2);
+            return 2;
+        }
         return lua_error(L);
     }
     if (!body->packed) {
@@ -189,28 +211,25 @@ static int joined(lua_State *L, int status, lua_KContext context)
     struct tk_body *target = lua_touserdata(L, 1);
 
     (void)status;
-    (void)context;
     tk_verb_done(bind, tk_current(bind));
     tk_check_raise(L, bind);
     lua_settop(L, 2);
     if (target->task.state != TK_ENDED) {
         return tk_raise_class(L, "TimeoutError", "join took too long");
     }
-    return outcome(L, bind, target);
+    return outcome(L, bind, target, (enum join_mode)context);
 }
 
-/* join(t, timeout): all results of t; its failure is a JoinError. */
-static int module_join(lua_State *L)
+static int join(lua_State *L, struct tk_bind *bind, enum join_mode mode)
 {
-    struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *target = tk_check_body(L, 1, bind), *body;
-    lua_Number seconds = tk_check_timeout(L, bind, 2);
+    lua_Number seconds = mode == AWAIT ? -1 : tk_check_timeout(L, bind, 2);
     struct tk_arg arg = {.given = true, .as.task = &target->task};
 
     lua_settop(L, 2);
     tk_check_open(L, bind);
     if (target->task.state == TK_ENDED) {
-        return outcome(L, bind, target);
+        return outcome(L, bind, target, mode);
     }
     body = tk_check_wait(L, bind);
     if (body == target) {
@@ -222,7 +241,24 @@ static int module_join(lua_State *L)
         tk_verb_wait(L, bind, body, bind->timeout, &arg);
     }
     tk_task_blocked(bind->sched, &body->task);
-    return tk_give_way(L, bind, joined, 0);
+    return tk_give_way(L, bind, joined, (lua_KContext)mode);
+}
+
+/* join(t, timeout): all results of t; its failure is a JoinError. */
+static int module_join(lua_State *L)
+{
+    return join(L, tk_bind_of(L), JOIN);
+}
+
+/* For the Lua part: try_join(t, timeout), await(t). */
+static int try_join(lua_State *L)
+{
+    return join(L, tk_bind_of(L), TRY_JOIN);
+}
+
+static int await(lua_State *L)
+{
+    return join(L, tk_bind_of(L), AWAIT);
 }
 
 /* now(): milliseconds, with fractions, of the monotonic clock. */
@@ -239,9 +275,12 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg functions[] = {
         {"sleep", module_sleep}, {"yield_", module_yield_}, {"join", module_join}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"try_join", try_join}, {"await", await}, {NULL, NULL}};
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
-    (void)bind;
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, functions);
     lua_pop(L, 1);
