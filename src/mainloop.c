@@ -290,6 +290,7 @@ int tasklet_host_start(struct tasklet_host *host, int nargs)
     lua_setiuservalue(L, -2, UV_BODY);
     host->main->named = true;
     host->main->pooled = false;
+    bind->main_task = host->main;
     host->main_anchor = luaL_ref(L, LUA_REGISTRYINDEX); /* its end is looked at */
     lua_pop(L, 2);
     tk_task_begin(bind->sched, &host->main->task, true);

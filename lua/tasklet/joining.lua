@@ -56,9 +56,7 @@ end
 ---@param task Tasklet
 ---@return fun(): Tasklet?, integer?
 function Tasklet.tree(task)
-    if not core.is_tasklet(task) then
-        core.check_list(1, "tree", { task }, "Tasklet", core.is_tasklet)
-    end
+    core.check_tasklet(1, "tree", task)
     local stack, levels = { task }, { 0 }
     return function()
         local top = #stack

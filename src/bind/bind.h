@@ -55,6 +55,11 @@ struct tk_body {
     bool localised : 1;   /* has locals, or its starter had: in the table of locals */
     bool own_locals : 1;  /* it is its own that stand there */
     bool internal : 1;    /* a daemon of the library's own */
+    bool temp : 1;        /* has a value that schedule returns: in the table of tempvals */
+    bool block_trap : 1;  /* waits raise */
+    bool atomic : 1;      /* is not preempted */
+    bool ignore_nesting : 1; /* is preempted in nested runs, too */
+    bool preempted : 1;   /* gave way in the middle of a function, by a hook */
 };
 
 struct tk_bind_hooks {
@@ -72,6 +77,7 @@ enum {
     TABLE_FIELDS,    /* by object, weak: a table of fields */
     TABLE_TIMEOUTS,  /* by tasklet, weak: the deadline of its verbs, in ms */
     TABLE_MONITORS,  /* by tasklet, weak: a list of who is told of its end */
+    TABLE_TEMPVALS,  /* by tasklet, weak: what schedule returns */
     TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
@@ -227,6 +233,20 @@ RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body);
 void tk_stop_open(lua_State *L, struct tk_bind *bind);
 
+/* queue.c */
+
+/* The getters of the attributes that say how a tasklet is scheduled. */
+extern const luaL_Reg tk_queue_getters[];
+/* Setters of attributes; the value is at 3. */
+void tk_set_tempval(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+void tk_set_block_trap(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* t:run(): for use as `return tk_queue_run(...)`. */
+RAISES int tk_queue_run(lua_State *L, struct tk_bind *bind);
+void tk_queue_open(lua_State *L, struct tk_bind *bind);
+
+/* throw.c */
+void tk_throw_open(lua_State *L, struct tk_bind *bind);
+
 /* run.c */
 
 /* Resumes all that the scheduler gives. */
@@ -236,17 +256,30 @@ void tk_drive(struct tk_bind *bind);
  * use as `return tk_hand_over(...)`.
  */
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* Can the function that runs on L be suspended together with its tasklet? */
+bool tk_can_give_way(lua_State *L, const struct tk_bind *bind);
 /* The current tasklet gives way, to go on with `k`; its state is set by then. */
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* Drops what a tasklet that is paused was doing, and closes its variables; it is TK_NEW then. */
+RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
  * kill. */
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
+/* Raises if the tasklet is not to block. */
+static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
+{
+    if (body->block_trap) {
+        tk_raise(L, "the tasklet would block, and its block_trap is set");
+    }
+}
 /* Raises a kill or a deadline that is pending. */
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
 /* Forgets an error that was to be raised. */
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Puts the error on top of the stack, popped, aside to be raised when a tasklet goes on. */
+RAISES void tk_put_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
 RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is anchored

@@ -438,6 +438,43 @@ void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     finish(L, bind, body, 1, true);
 }
 
+/* Pushes the error object of a kill or a deadline. */
+static void push_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise)
+{
+    if (raise == TK_RAISE_TIMEOUT) {
+        tk_push_error(L, bind, "TimeoutError", "the deadline is over");
+    } else {
+        tk_push_error(L, bind, "TaskletExit", "killed");
+    }
+}
+
+/* Pushes what is to be raised in it, which is thereby done with. */
+static void push_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    enum tk_raise raise = (enum tk_raise)body->task.raise;
+
+    body->task.raise = TK_RAISE_NOTHING;
+    if (raise != TK_RAISE_GIVEN) {
+        push_stop(L, bind, raise);
+        return;
+    }
+    tk_push_table(L, bind, TABLE_EVENTS);
+    lua_rawgeti(L, -1, -(lua_Integer)body->anchor);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, -(lua_Integer)body->anchor);
+    lua_remove(L, -2);
+}
+
+RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *body = tk_current(bind);
+
+    if (body != NULL && body->task.raise != TK_RAISE_NOTHING) {
+        push_raise(L, bind, body);
+        lua_error(L);
+    }
+}
+
 /* ---- resuming ---- */
 
 /* Raises, from a hook at the next instruction, in a body that gave way through Lua's own yield. */
@@ -518,6 +555,11 @@ void tk_drive(struct tk_bind *bind)
     while (!bind->stopped && (task = tk_sched_next(bind->sched)) != NULL) {
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
+        if (task->raise != TK_RAISE_NOTHING && !body->begun) {
+            push_raise(L, bind, body);
+            tk_end_unbegun(L, bind, body);
+            continue;
+        }
         if (body->waiting) {
             if (task->raise == TK_RAISE_NOTHING && !tk_task_take(bind->sched, task, &bind->event)) {
                 task->state = TK_WAITING;
@@ -535,7 +577,7 @@ void tk_drive(struct tk_bind *bind)
 
 /* ---- giving way ---- */
 
-static bool can_give_way(lua_State *L, const struct tk_bind *bind)
+bool tk_can_give_way(lua_State *L, const struct tk_bind *bind)
 {
     return tk_current(bind) != NULL && bind->running == L && bind->barrier == 0 &&
            lua_isyieldable(L);
@@ -550,36 +592,6 @@ void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         lua_pop(L, 1);
     }
     body->task.raise = TK_RAISE_NOTHING;
-}
-
-static void raise_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise)
-{
-    if (raise == TK_RAISE_TIMEOUT) {
-        tk_push_error(L, bind, "TimeoutError", "the deadline is over");
-    } else {
-        tk_push_error(L, bind, "TaskletExit", "killed");
-    }
-    lua_error(L);
-}
-
-RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind)
-{
-    struct tk_body *body = tk_current(bind);
-    enum tk_raise raise;
-
-    if (body == NULL || body->task.raise == TK_RAISE_NOTHING) {
-        return;
-    }
-    raise = (enum tk_raise)body->task.raise;
-    body->task.raise = TK_RAISE_NOTHING;
-    if (raise != TK_RAISE_GIVEN) {
-        raise_stop(L, bind, raise);
-    }
-    tk_push_table(L, bind, TABLE_EVENTS);
-    lua_rawgeti(L, -1, -(lua_Integer)body->anchor);
-    lua_pushnil(L);
-    lua_rawseti(L, -3, -(lua_Integer)body->anchor);
-    lua_error(L);
 }
 
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)
@@ -608,7 +620,7 @@ static void run_nested(lua_State *L, struct tk_bind *bind)
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)
 {
     if (bind->sched->batch != NULL) {
-        if (can_give_way(L, bind)) {
+        if (tk_can_give_way(L, bind)) {
             tk_sched_hand_over(bind->sched, bind->sched->current);
             return tk_give_way(L, bind, k, context);
         }
@@ -690,7 +702,8 @@ RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body 
 {
     if (body->task.stopped) {
         tk_drop_raise(L, bind, body);
-        raise_stop(L, bind, tk_limit_pending(&body->task));
+        push_stop(L, bind, tk_limit_pending(&body->task));
+        lua_error(L);
     }
 }
 
@@ -733,13 +746,18 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 
 /* ---- from outside ---- */
 
-RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+RAISES void tk_put_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     tk_push_table(L, bind, TABLE_EVENTS);
     lua_insert(L, -2);
     lua_rawseti(L, -2, -(lua_Integer)body->anchor);
     lua_pop(L, 1);
     body->task.raise = TK_RAISE_GIVEN;
+}
+
+RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    tk_put_raise(L, bind, body);
     tk_task_wake(bind->sched, &body->task);
 }
 
@@ -796,6 +814,26 @@ RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
     if (bind->sched->batch != NULL) {
         run_nested(L, bind);
     }
+}
+
+RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    lua_State *co = body->co;
+
+    tk_verb_done(bind, body);
+    tk_drop_raise(L, bind, body);
+    tk_task_reset(bind->sched, &body->task);
+    body->co = NULL;
+    body->begun = body->waiting = body->event = body->preempted = false;
+    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK) {
+        lua_xmove(co, L, 1);
+        tk_report_error(L, bind, "a <close> variable of a tasklet that was bound anew");
+    }
+    if (!body->pooled) {
+        tk_own_coroutine(L, bind, co, false);
+    }
+    tk_unanchor(L, bind, body->anchor);
+    body->anchor = LUA_NOREF;
 }
 
 static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)

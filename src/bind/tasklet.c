@@ -217,7 +217,10 @@ static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body
 static const struct {
     const char *name;
     void (*set)(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-} setters[] = {{"daemon", set_daemon}, {"timeout", set_timeout}};
+} setters[] = {{"block_trap", tk_set_block_trap},
+               {"daemon", set_daemon},
+               {"tempval", tk_set_tempval},
+               {"timeout", set_timeout}};
 
 /* ---- the tree ---- */
 
@@ -473,6 +476,7 @@ static int make_class(lua_State *L)
     tk_set_functions(L, simple);
     lua_createtable(L, 0, 8);
     tk_set_functions(L, getters);
+    tk_set_functions(L, tk_queue_getters);
     for (const luaL_Reg *m = metamethods; m->name != NULL; m++) {
         lua_pushvalue(L, lua_upvalueindex(1));
         lua_pushvalue(L, 1);

@@ -18,6 +18,7 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
     struct tk_fault fault;
     int rc = TK_ENOMEM;
 
+    tk_check_trap(L, body);
     fault.code = TK_ENOMEM;
     if (wait != NULL) {
         bind->spare = wait->as.next;

@@ -112,6 +112,25 @@ void tk_task_give_way(struct tk_sched *sched, struct tk_task *task);
 void tk_task_wake(struct tk_sched *sched, struct tk_task *task);
 
 /*
+ * The run queue by hand, as Stackless has it. A task is scheduled while it is in the run queue or in
+ * a chain; pausing takes it out of there, and it counts no more until it is put back.
+ */
+bool tk_task_scheduled(const struct tk_task *task);
+void tk_task_pause(struct tk_sched *sched, struct tk_task *task);
+/* Puts one that is paused at the end of the run queue. */
+void tk_task_insert(struct tk_sched *sched, struct tk_task *task);
+/*
+ * `task`, which is scheduled or paused, runs next. If it is in the run queue it is not moved there:
+ * the queue goes on from it, as a ring, and those before it have lost their turn.
+ */
+void tk_task_run_next(struct tk_sched *sched, struct tk_task *task);
+/* How many are in the run queue or in a chain. */
+size_t tk_sched_count(const struct tk_sched *sched);
+/* The neighbours of one that is scheduled; of NULL, the first and the last. NULL: none. */
+struct tk_task *tk_sched_after(const struct tk_sched *sched, const struct tk_task *task);
+struct tk_task *tk_sched_before(const struct tk_sched *sched, const struct tk_task *task);
+
+/*
  * Installs a wait list: arms what is new, arms again what is spent, disarms what left, in this
  * order, so that a failure (a negative code) leaves the list as it was. `list` is borrowed for
  * the call. 1: an event is there already, and the task goes on with tk_task_take. 0: it is
@@ -137,6 +156,9 @@ struct tk_wait *tk_task_unblock(struct tk_sched *sched, struct tk_task *task);
 /* It has ended, or is given up: disarms all, drops its mail, wakes those who wait for its end.
  * Idempotent. */
 void tk_task_end(struct tk_sched *sched, struct tk_task *task);
+
+/* It drops what it is about, without having ended, and is TK_NEW again. */
+void tk_task_reset(struct tk_sched *sched, struct tk_task *task);
 
 /* Frees what a task still has, without telling anybody: its memory is about to go. */
 void tk_task_finish(struct tk_sched *sched, struct tk_task *task);

@@ -335,3 +335,15 @@ void tk_task_finish(struct tk_sched *sched, struct tk_task *task)
     task->state = TK_ENDED;
     leave_all(sched, task);
 }
+
+void tk_task_reset(struct tk_sched *sched, struct tk_task *task)
+{
+    tk_task_leave_queues(sched, task);
+    tk_task_clear(sched, task);
+    task->state = TK_NEW;
+    tk_limit_leave_all(sched, task);
+    tk_task_count(sched, task, false);
+    sched->begun--;
+    task->begun = task->killed = task->stopped = task->sending = false;
+    task->raise = TK_RAISE_NOTHING;
+}
