@@ -30,7 +30,9 @@ static void run_batch(struct tasklet_host *host)
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
     bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
+    tk_watchdog_enter(&host->dog);
     tk_drive(bind);
+    tk_watchdog_leave(&host->dog);
     tk_report(bind);
 }
 

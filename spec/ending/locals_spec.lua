@@ -2,13 +2,10 @@
 local tasklet = require "tasklet"
 local helper = require "spec.helper"
 
-local locals
+local locals = tasklet.locals
 
 local function within(body)
-    return function()
-        locals = tasklet.locals
-        helper.within_loop(body)
-    end
+    return function() helper.within_loop(body) end
 end
 
 --- What `f` returns, run in a tasklet of its own that waits first.

@@ -364,9 +364,9 @@ end)
 
 describe("rate", function()
     --- Calls at a rate of `hz`. `f(k, lateness)` gets the number of the call, from 0, and by how
-    --- many milliseconds it is behind its schedule; it ends all by returning true. Returns the least
-    --- lateness of all. The schedule begins when the tasklet is started, with or without a period
-    --- before the first call.
+    --- many milliseconds it is behind its schedule; it ends all by returning true. Returns the
+    --- least lateness of all. The schedule begins when the tasklet is started, with or without a
+    --- period before the first call.
     local function run(hz, f)
         local start, k, stopped, least, phase = nil, -1, false, math.huge, nil
         local t = tasklet.rate(hz, function()
@@ -447,7 +447,7 @@ describe("rate", function()
     end)
 
     --- Lets calls cost up to 80 % of the period, until one of them, the `least`th or later, is as
-    --- near to its schedule as 0.1 % of what has passed. What a loaded machine takes away is caught
+    --- near to its schedule as 0.1 % of what has passed: what a loaded machine takes away is caught
     --- up with.
     local function check_long_run(hz, least, cost)
         local limit, found = now() + 60000, nil

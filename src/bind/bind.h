@@ -62,11 +62,22 @@ struct tk_body {
     bool preempted : 1;   /* gave way in the middle of a function, by a hook */
 };
 
+/* What `pump` does; of nested ones, the outermost's. */
+struct tk_pump {
+    uint64_t budget; /* instructions; 0: no limit */
+    uint64_t used;   /* by the tasklet that runs, since it was resumed */
+    int step;
+    struct tk_body *over; /* who has used it up */
+};
+
 struct tk_bind_hooks {
     /* An error that nobody has dealt with; `text` is borrowed. */
     void (*error)(void *context, const char *text);
     /* Monotonic time in nanoseconds. */
     uint64_t (*now)(void *context);
+    /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice (ns; 0: no
+     * more). NULL, or why it cannot. */
+    const char *(*watch)(void *context, uint64_t slice);
 };
 
 /* What the binding keeps in the registry, by reference. */
@@ -115,6 +126,7 @@ struct tk_bind {
     lua_State *blocked_at; /* where that is */
     lua_State *place;      /* where an error's position is, if not where it is raised; or NULL */
     bool gave_way;         /* the yield under way is ours */
+    bool raise_by_hook;    /* a tasklet that was preempted goes on, and raises */
     bool stopped;          /* the program ends: nobody is resumed any more */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
@@ -122,6 +134,12 @@ struct tk_bind {
     int failures; /* tasklets that failed and that nobody has looked at */
     int reports;  /* of them, those to be reported at the end of this turn */
     size_t anchored;
+    volatile unsigned resumes;  /* counts what the watchdog watches */
+    uint64_t slice;             /* ns; 0: no preemption */
+    unsigned late_count;        /* `resumes` when the slice was found late */
+    uint64_t late_since;        /* and when */
+    const void *obstacle;       /* the C function that stood in the way then */
+    struct tk_pump *pump;       /* NULL: nobody pumps with a budget */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -247,6 +265,16 @@ void tk_queue_open(lua_State *L, struct tk_bind *bind);
 /* throw.c */
 void tk_throw_open(lua_State *L, struct tk_bind *bind);
 
+/* slice.c */
+
+/* In a signal handler of the thread that runs the tasklets: what runs now has had its slice. */
+void tk_slice_late(struct tk_bind *bind);
+/* A coroutine is about to be resumed, and somebody pumps with a budget. */
+void tk_pump_watch(struct tk_bind *bind, lua_State *co);
+/* A hook that raises what is to be raised in the current tasklet. */
+void tk_raise_hook(lua_State *L, lua_Debug *ar);
+void tk_slice_open(lua_State *L, struct tk_bind *bind);
+
 /* run.c */
 
 /* Resumes all that the scheduler gives. */
@@ -256,6 +284,10 @@ void tk_drive(struct tk_bind *bind);
  * use as `return tk_hand_over(...)`.
  */
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* The function on top, popped, that stops a wait at L: for a comparison. */
+const void *tk_obstacle(lua_State *L, const struct tk_bind *bind);
+/* Replaces the function on top by its name in a loaded module, "table.sort"; or just pops it. */
+bool tk_push_global_name(lua_State *L);
 /* Can the function that runs on L be suspended together with its tasklet? */
 bool tk_can_give_way(lua_State *L, const struct tk_bind *bind);
 /* The current tasklet gives way, to go on with `k`; its state is set by then. */

@@ -98,6 +98,7 @@ static int open_all(lua_State *L)
     tk_locals_open(L, bind);
     tk_queue_open(L, bind);
     tk_throw_open(L, bind);
+    tk_slice_open(L, bind);
     tk_condition_open(L, bind);
     tk_wait_open(L, bind);
     tk_message_open(L, bind);

@@ -477,19 +477,6 @@ RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind)
 
 /* ---- resuming ---- */
 
-/* Raises, from a hook at the next instruction, in a body that gave way through Lua's own yield. */
-static void raise_hook(lua_State *L, lua_Debug *ar)
-{
-    struct tk_bind *bind;
-
-    (void)ar;
-    lua_sethook(L, NULL, 0, 0);
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    bind = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    tk_check_raise(L, bind);
-}
-
 static void drop_event(lua_State *L, struct tk_bind *bind)
 {
     bind->event.wait = NULL;
@@ -511,10 +498,23 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     } else if (body->stock) {
         tk_stock_event(bind, body);
         if (body->task.raise != TK_RAISE_NOTHING) {
-            lua_sethook(co, raise_hook, LUA_MASKCOUNT, 1);
+            lua_sethook(co, tk_raise_hook, LUA_MASKCOUNT, 1);
         }
         body->stock = false;
+    } else if (body->preempted) {
+        bind->raise_by_hook = body->task.raise != TK_RAISE_NOTHING;
+        if (bind->raise_by_hook) {
+            lua_sethook(co, tk_raise_hook, LUA_MASKCOUNT, 1);
+        }
+        body->preempted = false;
     }
+    if (bind->pump != NULL) {
+        bind->pump->used = 0;
+        if (lua_gethook(co) == NULL) {
+            tk_pump_watch(bind, co);
+        }
+    }
+    bind->resumes++;
     sched->current = &body->task;
     body->task.state = TK_RUNNING;
     body->task.sending = false;
@@ -552,7 +552,8 @@ void tk_drive(struct tk_bind *bind)
     lua_State *L = bind->L;
     struct tk_task *task;
 
-    while (!bind->stopped && (task = tk_sched_next(bind->sched)) != NULL) {
+    while (!bind->stopped && (bind->pump == NULL || bind->pump->over == NULL) &&
+           (task = tk_sched_next(bind->sched)) != NULL) {
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
         if (task->raise != TK_RAISE_NOTHING && !body->begun) {
@@ -631,7 +632,7 @@ RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua
 }
 
 /* Is the function on top found in a loaded module? Pushes "table.sort", or nothing. */
-static bool push_global_name(lua_State *L)
+bool tk_push_global_name(lua_State *L)
 {
     int top = lua_gettop(L);
 
@@ -675,7 +676,7 @@ static bool lets_through(const char *name)
     return strncmp(name, "coroutine.", 10) == 0 || strncmp(name, "tasklet.", 8) == 0;
 }
 
-/* Pushes the name of the C function that stops a wait at L. */
+/* Pushes the C function that stops a wait at L, then its name; nil and words if it is none. */
 static void push_obstacle(lua_State *L, lua_State *at)
 {
     lua_Debug ar;
@@ -687,15 +688,34 @@ static void push_obstacle(lua_State *L, lua_State *at)
             continue;
         }
         lua_xmove(at, L, 1);
-        if (!push_global_name(L)) {
+        lua_pushvalue(L, -1);
+        if (!tk_push_global_name(L)) {
             lua_pushstring(L, ar.name != NULL ? ar.name : "?");
         }
         if (!lets_through(lua_tostring(L, -1))) {
             return;
         }
-        lua_pop(L, 1);
+        lua_pop(L, 2);
     }
+    lua_pushnil(L);
     lua_pushliteral(L, "a metamethod or hook");
+}
+
+static lua_State *obstacle_at(lua_State *L, const struct tk_bind *bind)
+{
+    return lua_isyieldable(L) && bind->barrier > 0 ? bind->blocked_at : L;
+}
+
+const void *tk_obstacle(lua_State *L, const struct tk_bind *bind)
+{
+    const void *function = NULL;
+
+    if (lua_checkstack(L, 20)) {
+        push_obstacle(L, obstacle_at(L, bind));
+        function = lua_topointer(L, -2);
+        lua_pop(L, 2);
+    }
+    return function;
 }
 
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body)
@@ -722,7 +742,7 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
     }
     if (bind->barrier > 0 || !lua_isyieldable(L)) {
         luaL_checkstack(L, 20, NULL);
-        push_obstacle(L, lua_isyieldable(L) ? bind->blocked_at : L);
+        push_obstacle(L, obstacle_at(L, bind));
         tk_raise(L, "cannot wait inside the C function '%s'", lua_tostring(L, -1));
     }
     tk_check_stopped(L, bind, body);

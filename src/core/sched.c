@@ -79,6 +79,15 @@ static void unchain(struct tk_sched *sched, struct tk_task *task)
     task->chained.ahead = task->behind = NULL;
 }
 
+void tk_sched_cut(struct tk_sched *sched)
+{
+    if (sched->chain != NULL) {
+        sched->chain->priority = 0;
+        tk_runq_push(&sched->ready, sched->chain);
+        sched->chain = NULL;
+    }
+}
+
 struct tk_task *tk_sched_next(struct tk_sched *sched)
 {
     struct tk_task *task = sched->chain;
@@ -87,9 +96,7 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
         return NULL;
     }
     if (sched->budget-- <= 0) {
-        task->priority = 0;
-        tk_runq_push(&sched->ready, task);
-        sched->chain = NULL;
+        tk_sched_cut(sched);
         return NULL;
     }
     sched->chain = task->behind;

@@ -92,6 +92,9 @@ struct tk_task *tk_sched_next(struct tk_sched *sched);
 /* Makes the next task of the run queue the chain. False: this round is over. */
 bool tk_sched_pull(struct tk_sched *sched);
 
+/* Puts the rest of the chain at the end of the run queue. */
+void tk_sched_cut(struct tk_sched *sched);
+
 /* Puts the batch, and then `current` if not NULL, at the head of the chain. `current` must now give
  * way. */
 void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current);
