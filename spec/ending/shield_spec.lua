@@ -120,11 +120,12 @@ describe("a kill during shield", function()
     it("6.4 is held back until the function returns; the next wait raises it", within(function()
         local log, gate = {}, WaitForCall()
         local t = tasklet.run(function()
-            log[#log + 1] = tasklet.shield(function()
+            local result = tasklet.shield(function()
                 tasklet.wait(gate)
                 log[#log + 1] = "finished"
                 return "result"
             end)
+            log[#log + 1] = result
             log[#log + 1] = "no wait yet"
             log[#log + 1] = raises_kill(tasklet.sleep, 0)
             log[#log + 1] = raises_kill(tasklet.sleep, 0)

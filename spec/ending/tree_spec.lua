@@ -326,7 +326,7 @@ describe("tree", function()
         for _, info in pairs(known) do
             assert.is_true(info.seen)
         end
-        assert.equal(8, count)
+        assert.equal(9, count)
         fell(known)
     end))
 

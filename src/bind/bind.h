@@ -59,6 +59,7 @@ struct tk_body {
     bool block_trap : 1;  /* waits raise */
     bool atomic : 1;      /* is not preempted */
     bool ignore_nesting : 1; /* is preempted in nested runs, too */
+    bool expected : 1;    /* somebody is going to join it */
     bool preempted : 1;   /* gave way in the middle of a function, by a hook */
 };
 

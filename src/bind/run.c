@@ -380,7 +380,7 @@ static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct t
 /* The coroutine is over: `count` values are on its stack. */
 static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
 {
-    bool observed = body->callbacks || body->monitored || body->task.watchers != NULL;
+    bool observed = body->callbacks || body->monitored || body->expected || body->task.watchers != NULL;
     int top = lua_gettop(L), index = top + 1;
 
     if (body->co != NULL && !lua_checkstack(L, count + 20)) {
@@ -753,6 +753,9 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
+    if (body != NULL && body->task.limit != NULL && bind->sched != NULL) {
+        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
+    }
     if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing ||
         body->task.stopped ||
         !lua_isyieldable(L)) {
