@@ -18,14 +18,12 @@
 
 #include "bind/module.h"
 #include "loop/loop.h"
-#include "loop/watchdog.h"
 #include "tasklet.h"
 
 struct tasklet_host {
     struct tk_loop loop; /* first */
     struct tk_bind *bind;
     lua_State *L;
-    struct tk_watchdog dog;
     bool owns_lua;
     bool in_lua;         /* it belongs to the Lua state: goes with it */
     bool has_luv;        /* luv was opened on its loop */

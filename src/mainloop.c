@@ -30,9 +30,9 @@ static void run_batch(struct tasklet_host *host)
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
     bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
-    tk_watchdog_enter(&host->dog);
+    tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);
-    tk_watchdog_leave(&host->dog);
+    tk_watchdog_leave(&host->loop.dog);
     tk_report(bind);
 }
 
@@ -173,7 +173,7 @@ static int exit_program(lua_State *L)
     host->status = status;
     host->has_status = true;
     host->exited = true;
-    bind->stopped = true;
+    bind->halt |= HALT_EXIT;
     uv_stop(host->loop.uv);
     tk_task_blocked(bind->sched, &body->task);
     return tk_give_way(L, bind, never, 0);

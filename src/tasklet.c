@@ -90,9 +90,7 @@ static void run(void *context)
     struct tasklet_host *host = context;
 
     host->bind->L = host->bind->main;
-    tk_watchdog_enter(&host->dog);
     tk_drive(host->bind);
-    tk_watchdog_leave(&host->dog);
 }
 
 static void turned(void *context)
@@ -145,18 +143,17 @@ static const char *watch(void *context, uint64_t slice)
     int rc;
 
     if (slice == 0) {
-        tk_watchdog_stop(&host->dog);
+        tk_watchdog_stop(&host->loop.dog);
         return NULL;
     }
     if (host->options.no_signals) {
         return "the program does without signals";
     }
-    rc = tk_watchdog_start(&host->dog, slice, &host->bind->resumes, slice_late, host);
+    rc = tk_watchdog_start(&host->loop.dog, slice, &host->bind->resumes, slice_late, host);
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
-static const struct tk_bind_hooks bind_hooks = {
-    .error = report_error, .now = now, .watch = watch};
+static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = now, .watch = watch};
 
 /* ---- making ---- */
 
@@ -164,7 +161,7 @@ static const struct tk_bind_hooks bind_hooks = {
 static void close_binding(struct tasklet_host *host)
 {
     if (host->bind != NULL) {
-        tk_watchdog_stop(&host->dog);
+        tk_watchdog_stop(&host->loop.dog);
         tk_report(host->bind);
         tk_close_all(host->bind);
         tk_bind_closed(host->bind);

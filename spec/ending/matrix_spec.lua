@@ -63,10 +63,10 @@ end
 --- That nothing is left that was not there before. A turn of the loop may still have to close
 --- something, and the collector to take something.
 local function check_left(before, what)
-    local limit, now = tasklet.mainloop.now() + 5000, left()
+    local limit, now = tasklet.mainloop.now() + 2000, left()
     while not equal(before, now) and tasklet.mainloop.now() < limit do
         collect()
-        tasklet.sleep(0.001)
+        tasklet.sleep(0.005)
         now = left()
     end
     assert.same(before, now, what)

@@ -44,23 +44,23 @@ struct tk_body {
     bool named : 1;   /* BODY is a name, not the function */
     bool fields : 1;  /* has fields of its own: in the table of fields */
     bool callbacks : 1;
-    bool failed : 1;      /* the outcome is {error, traceback} */
-    bool packed : 1;      /* the outcome is a list of results with `n` */
-    bool interrupted : 1; /* an interrupt has been raised in it already */
-    bool unobserved : 1;  /* failed, and nobody has looked */
-    bool bound : 1;       /* has a function to run */
-    bool self : 1;        /* of a class: gets itself as the first argument */
-    bool timed : 1;       /* has a deadline for its verbs: in the table of timeouts */
-    bool monitored : 1;   /* in the table of monitors */
-    bool localised : 1;   /* has locals, or its starter had: in the table of locals */
-    bool own_locals : 1;  /* it is its own that stand there */
-    bool internal : 1;    /* a daemon of the library's own */
-    bool temp : 1;        /* has a value that schedule returns: in the table of tempvals */
-    bool block_trap : 1;  /* waits raise */
-    bool atomic : 1;      /* is not preempted */
+    bool failed : 1;         /* the outcome is {error, traceback} */
+    bool packed : 1;         /* the outcome is a list of results with `n` */
+    bool interrupted : 1;    /* an interrupt has been raised in it already */
+    bool unobserved : 1;     /* failed, and nobody has looked */
+    bool bound : 1;          /* has a function to run */
+    bool self : 1;           /* of a class: gets itself as the first argument */
+    bool timed : 1;          /* has a deadline for its verbs: in the table of timeouts */
+    bool monitored : 1;      /* in the table of monitors */
+    bool localised : 1;      /* has locals, or its starter had: in the table of locals */
+    bool own_locals : 1;     /* it is its own that stand there */
+    bool internal : 1;       /* a daemon of the library's own */
+    bool temp : 1;           /* has a value that schedule returns: in the table of tempvals */
+    bool block_trap : 1;     /* waits raise */
+    bool atomic : 1;         /* is not preempted */
     bool ignore_nesting : 1; /* is preempted in nested runs, too */
-    bool expected : 1;    /* somebody is going to join it */
-    bool preempted : 1;   /* gave way in the middle of a function, by a hook */
+    bool expected : 1;       /* somebody is going to join it */
+    bool preempted : 1;      /* gave way in the middle of a function, by a hook */
 };
 
 /* What `pump` does; of nested ones, the outermost's. */
@@ -109,6 +109,11 @@ enum {
     TABLE_COUNT
 };
 
+enum tk_halt {
+    HALT_EXIT = 1, /* the program ends */
+    HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
+};
+
 struct tk_bind {
     lua_State *main;
     int tables[TABLE_COUNT];
@@ -128,19 +133,19 @@ struct tk_bind {
     lua_State *place;      /* where an error's position is, if not where it is raised; or NULL */
     bool gave_way;         /* the yield under way is ours */
     bool raise_by_hook;    /* a tasklet that was preempted goes on, and raises */
-    bool stopped;          /* the program ends: nobody is resumed any more */
+    unsigned halt;         /* enum tk_halt: nobody is resumed */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
     uint32_t numbers;
     int failures; /* tasklets that failed and that nobody has looked at */
     int reports;  /* of them, those to be reported at the end of this turn */
     size_t anchored;
-    volatile unsigned resumes;  /* counts what the watchdog watches */
-    uint64_t slice;             /* ns; 0: no preemption */
-    unsigned late_count;        /* `resumes` when the slice was found late */
-    uint64_t late_since;        /* and when */
-    const void *obstacle;       /* the C function that stood in the way then */
-    struct tk_pump *pump;       /* NULL: nobody pumps with a budget */
+    volatile unsigned resumes; /* counts what the watchdog watches */
+    uint64_t slice;            /* ns; 0: no preemption */
+    unsigned late_count;       /* `resumes` when the slice was found late */
+    uint64_t late_since;       /* and when */
+    const void *obstacle;      /* the C function that stood in the way then */
+    struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -315,8 +320,8 @@ void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 RAISES void tk_put_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
 RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-/* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is anchored
- * or at hand on the stack. */
+/* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is
+ * anchored or at hand on the stack. */
 void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Calls the join callbacks of the tasklet at `index`. */
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
@@ -382,11 +387,12 @@ void tk_message_open(lua_State *L, struct tk_bind *bind);
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
-/* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1: none.
+/* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
+ * none.
  */
 lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index);
-/* A verb's argument of seconds: negative is for ever (-1); absent is what is left of the deadline of
- * the current tasklet, if it has one, else for ever. */
+/* A verb's argument of seconds: negative is for ever (-1); absent is what is left of the deadline
+ * of the current tasklet, if it has one, else for ever. */
 RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg);
 /* Frees the pool of waits. */
 void tk_verb_close(struct tk_bind *bind);

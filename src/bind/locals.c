@@ -63,8 +63,8 @@ static void hand_down(lua_State *L, struct tk_bind *bind, struct tk_body *body, 
     }
 }
 
-/* The metamethod __index of a tasklet's table: looks in those that it inherits from. Their chain may
- * be longer than Lua follows by itself. */
+/* The metamethod __index of a tasklet's table: looks in those that it inherits from. Their chain
+ * may be longer than Lua follows by itself. */
 static int look_up(lua_State *L)
 {
     lua_settop(L, 2);
@@ -103,7 +103,7 @@ static int module_locals(lua_State *L)
         return 1;
     }
     lua_newtable(L);
-    lua_insert(L, OWN); /* what it inherits is at OLD */
+    lua_insert(L, OWN);       /* what it inherits is at OLD */
     lua_createtable(L, 1, 1); /* its first element: the table to look in next */
     lua_pushvalue(L, OLD);
     lua_rawseti(L, -2, 1);

@@ -1,7 +1,7 @@
 /*
- * The run queue by hand: insert, remove, run, switch, schedule, and what a tasklet says of its place
- * in it. Method for method Stackless' tasklet, save that a run queue of priorities stands for its
- * ring.
+ * The run queue by hand: insert, remove, run, switch, schedule, and what a tasklet says of its
+ * place in it. Method for method Stackless' tasklet, save that a run queue of priorities stands for
+ * its ring.
  */
 #include "bind/bind.h"
 

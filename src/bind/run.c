@@ -380,7 +380,8 @@ static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct t
 /* The coroutine is over: `count` values are on its stack. */
 static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
 {
-    bool observed = body->callbacks || body->monitored || body->expected || body->task.watchers != NULL;
+    bool observed =
+        body->callbacks || body->monitored || body->expected || body->task.watchers != NULL;
     int top = lua_gettop(L), index = top + 1;
 
     if (body->co != NULL && !lua_checkstack(L, count + 20)) {
@@ -486,33 +487,44 @@ static void drop_event(lua_State *L, struct tk_bind *bind)
     }
 }
 
-static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+/* What is seldom to be done before a coroutine is resumed. Returns with how many arguments. */
+__attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct tk_body *body,
+                                                   lua_State *co)
 {
-    struct tk_sched *sched = bind->sched;
-    lua_State *co = body->co, *running = bind->running;
-    int status, count = 0, barrier = bind->barrier, args = 0;
+    bool raises = body->task.raise != TK_RAISE_NOTHING;
+    int args = 0;
 
     if (!body->begun) {
         args = lua_gettop(co) - 1;
         body->begun = true;
-    } else if (body->stock) {
-        tk_stock_event(bind, body);
-        if (body->task.raise != TK_RAISE_NOTHING) {
+    } else if (body->stock || body->preempted) {
+        if (body->stock) {
+            tk_stock_event(bind, body);
+        } else {
+            bind->raise_by_hook = raises;
+        }
+        if (raises) {
             lua_sethook(co, tk_raise_hook, LUA_MASKCOUNT, 1);
         }
-        body->stock = false;
-    } else if (body->preempted) {
-        bind->raise_by_hook = body->task.raise != TK_RAISE_NOTHING;
-        if (bind->raise_by_hook) {
-            lua_sethook(co, tk_raise_hook, LUA_MASKCOUNT, 1);
-        }
-        body->preempted = false;
+        body->stock = body->preempted = false;
     }
     if (bind->pump != NULL) {
         bind->pump->used = 0;
         if (lua_gethook(co) == NULL) {
             tk_pump_watch(bind, co);
         }
+    }
+    return args;
+}
+
+static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    struct tk_sched *sched = bind->sched;
+    lua_State *co = body->co, *running = bind->running;
+    int status, count = 0, barrier = bind->barrier, args = 0;
+
+    if (!body->begun || body->stock || body->preempted || bind->pump != NULL) {
+        args = before_resume(bind, body, co);
     }
     bind->resumes++;
     sched->current = &body->task;
@@ -552,17 +564,18 @@ void tk_drive(struct tk_bind *bind)
     lua_State *L = bind->L;
     struct tk_task *task;
 
-    while (!bind->stopped && (bind->pump == NULL || bind->pump->over == NULL) &&
-           (task = tk_sched_next(bind->sched)) != NULL) {
+    while (bind->halt == 0 && (task = tk_sched_next(bind->sched)) != NULL) {
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
-        if (task->raise != TK_RAISE_NOTHING && !body->begun) {
-            push_raise(L, bind, body);
-            tk_end_unbegun(L, bind, body);
-            continue;
-        }
-        if (body->waiting) {
-            if (task->raise == TK_RAISE_NOTHING && !tk_task_take(bind->sched, task, &bind->event)) {
+        if (task->raise != TK_RAISE_NOTHING) {
+            body->waiting = false;
+            if (!body->begun) {
+                push_raise(L, bind, body);
+                tk_end_unbegun(L, bind, body);
+                continue;
+            }
+        } else if (body->waiting) {
+            if (!tk_task_take(bind->sched, task, &bind->event)) {
                 task->state = TK_WAITING;
                 continue;
             }
@@ -757,8 +770,7 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
         tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
     }
     if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing ||
-        body->task.stopped ||
-        !lua_isyieldable(L)) {
+        body->task.stopped || !lua_isyieldable(L)) {
         return refuse_wait(L, bind);
     }
     if (body->task.verbs != NULL) {

@@ -4,12 +4,11 @@
  * coroutine yield; the tasklet goes on later as if nothing had been.
  *
  * A slice costs nothing until it runs late: then a signal handler sets the hook (tk_slice_late).
- * A tasklet that was preempted has no function of ours on its stack to raise what was thrown into it
- * meanwhile: a hook does it (tk_raise_hook).
+ * A tasklet that was preempted has no function of ours on its stack to raise what was thrown into
+ * it meanwhile: a hook does it (tk_raise_hook).
  */
 #include <string.h>
 
-#include "bind/bind.h"
 #include "bind/bind.h"
 
 /* So exact is the budget of `pump`, in instructions. */
@@ -27,9 +26,12 @@ static struct tk_bind *bind_of_hook(lua_State *L)
 
 void tk_raise_hook(lua_State *L, lua_Debug *ar)
 {
+    struct tk_bind *bind = bind_of_hook(L);
+
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    tk_check_raise(L, bind_of_hook(L));
+    bind->raise_by_hook = false;
+    tk_check_raise(L, bind);
 }
 
 /* The current tasklet gives way in the middle of a function; its state is set by then. To be called
@@ -63,8 +65,8 @@ static void warn(lua_State *L, struct tk_bind *bind, struct tk_body *body, const
 }
 
 /*
- * A function returns, and the slice is late: is it the C function that was in the way? One without a
- * name is none that a script has called.
+ * A function returns, and the slice is late: is it the C function that was in the way? One without
+ * a name is none that a script has called.
  */
 static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, struct tk_body *body)
 {
@@ -74,9 +76,8 @@ static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, st
     if (*ar->what == 'C' && body != NULL &&
         (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) &&
         bind->hooks->now(bind->context) - bind->late_since > bind->slice &&
-        (tk_push_global_name(L) ||
-         (ar->name != NULL && strcmp(ar->namewhat, "metamethod") != 0 &&
-          lua_pushstring(L, ar->name) != NULL))) {
+        (tk_push_global_name(L) || (ar->name != NULL && strcmp(ar->namewhat, "metamethod") != 0 &&
+                                    lua_pushstring(L, ar->name) != NULL))) {
         warn(L, bind, body, lua_tostring(L, -1));
         bind->late_since = bind->hooks->now(bind->context);
         bind->obstacle = NULL;
@@ -154,6 +155,7 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
     pump->used += pump->step;
     if (pump->used >= pump->budget && can_preempt(L, bind, body)) {
         pump->over = body;
+        bind->halt |= HALT_PUMP;
         tk_task_pause(bind->sched, &body->task);
         preempt(L, bind, body);
     }
@@ -169,7 +171,7 @@ static void run_all(lua_State *L, struct tk_bind *bind)
 {
     struct tk_sched *sched = bind->sched;
 
-    while ((bind->pump == NULL || bind->pump->over == NULL) && !bind->stopped) {
+    while (bind->halt == 0) {
         if (sched->chain == NULL && !tk_sched_pull(sched) &&
             (!tk_runq_turn(&sched->ready) || !tk_sched_pull(sched))) {
             return;
@@ -206,6 +208,7 @@ static int module_pump(lua_State *L)
     bind->running = NULL;
     bind->barrier = 0;
     run_all(L, bind);
+    bind->halt &= ~(unsigned)HALT_PUMP;
     tk_sched_leave(bind->sched);
     bind->running = running;
     bind->barrier = barrier;

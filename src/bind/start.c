@@ -451,7 +451,6 @@ static int start_daemon(lua_State *L)
     return tk_hand_over(L, bind, started, lua_gettop(L));
 }
 
-
 static int is_startable(lua_State *L)
 {
     lua_settop(L, 1);
@@ -462,12 +461,9 @@ static int is_startable(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_start_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg functions[] = {{"run", tasklet_run},
-                                         {"new", tasklet_new},
-                                         {"bind", tasklet_bind},
-                                         {"start", tasklet_start},
-                                         {"setup", tk_start_call},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"run", tasklet_run},     {"new", tasklet_new},
+                                         {"bind", tasklet_bind},   {"start", tasklet_start},
+                                         {"setup", tk_start_call}, {NULL, NULL}};
     static const luaL_Reg core[] = {
         {"daemon", start_daemon}, {"is_startable", is_startable}, {NULL, NULL}};
 
@@ -478,4 +474,3 @@ void tk_start_open(lua_State *L, struct tk_bind *bind)
     tk_set_functions(L, functions);
     lua_pop(L, 1);
 }
-

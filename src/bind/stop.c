@@ -245,8 +245,8 @@ static int tasklet_kill(lua_State *L)
     return tk_hand_over(L, bind, after_kill, 0);
 }
 
-/* For the Lua part: kill(t) leaves it to hand_over(), or to the end of the tasklet that ends now, to
- * run it. */
+/* For the Lua part: kill(t) leaves it to hand_over(), or to the end of the tasklet that ends now,
+ * to run it. */
 static int kill_later(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);

@@ -43,8 +43,9 @@ static int tasklet_throw(lua_State *L)
         return lua_error(L);
     }
     if (body->task.state == TK_ENDED || (!body->task.begun && !body->bound)) {
-        return tk_error_is(L, 2, bind, "TaskletExit") ? 0
-                                                      : tk_raise(L, "cannot throw to a dead tasklet");
+        return tk_error_is(L, 2, bind, "TaskletExit")
+                   ? 0
+                   : tk_raise(L, "cannot throw to a dead tasklet");
     }
     if (pending && body->task.begun) {
         throw_later(L, bind, body);

@@ -50,8 +50,8 @@ void tk_limit_expire(struct tk_sched *sched, struct tk_limit *limit);
  * not turned since. */
 void tk_limit_look(struct tk_sched *sched, struct tk_task *task, uint64_t now);
 
-/* The owner is to leave the block: as a kill, by hand, but for what is inside alone, and at its next
- * wait if it does not wait now. */
+/* The owner is to leave the block: as a kill, by hand, but for what is inside alone, and at its
+ * next wait if it does not wait now. */
 void tk_limit_cut(struct tk_sched *sched, struct tk_limit *limit);
 
 /* Is a deadline over that this limit, or one around it, sets? */

@@ -115,8 +115,8 @@ void tk_task_give_way(struct tk_sched *sched, struct tk_task *task);
 void tk_task_wake(struct tk_sched *sched, struct tk_task *task);
 
 /*
- * The run queue by hand, as Stackless has it. A task is scheduled while it is in the run queue or in
- * a chain; pausing takes it out of there, and it counts no more until it is put back.
+ * The run queue by hand, as Stackless has it. A task is scheduled while it is in the run queue or
+ * in a chain; pausing takes it out of there, and it counts no more until it is put back.
  */
 bool tk_task_scheduled(const struct tk_task *task);
 void tk_task_pause(struct tk_sched *sched, struct tk_task *task);

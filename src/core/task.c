@@ -207,8 +207,9 @@ static struct tk_wait *unrecorded(struct tk_task *task)
  */
 static void let_go_of_light(struct tk_task *task, struct tk_wait *wait)
 {
-    if (!task->let_go && task->waits == wait && wait->as.next == NULL && (wait->kind->flags & TK_LIGHT) != 0 &&
-        (wait->flags & TK_ARMED) == 0 && wait->pending == 0) {
+    if (!task->let_go && task->waits == wait && wait->as.next == NULL &&
+        (wait->kind->flags & TK_LIGHT) != 0 && (wait->flags & TK_ARMED) == 0 &&
+        wait->pending == 0) {
         task->let_go = true;
         wait->task = NULL;
         wait->as.kept = NULL;

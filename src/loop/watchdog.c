@@ -26,8 +26,8 @@ static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 static void set_timer(struct tk_watchdog *dog, uint64_t period)
 {
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(period / 1000000000), .tv_nsec = (long)(period % 1000000000)}};
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(period / 1000000000),
+                                           .tv_nsec = (long)(period % 1000000000)}};
 
     when.it_interval = when.it_value;
     timer_settime(dog->timer, 0, &when, NULL);

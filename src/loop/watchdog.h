@@ -3,8 +3,8 @@
  * thing for longer than a slice. It costs a counter's increment for each thing, and a few signals
  * while the thread is busy; none while it is idle.
  *
- * The signal is SIGURG, which is ignored by default and which nearly nobody uses; a handler that was
- * there before is called for signals that are not ours.
+ * The signal is SIGURG, which is ignored by default and which nearly nobody uses; a handler that
+ * was there before is called for signals that are not ours.
  */
 #ifndef TK_LOOP_WATCHDOG_H
 #define TK_LOOP_WATCHDOG_H
@@ -16,15 +16,15 @@
 
 struct tk_watchdog {
     timer_t timer;
-    int place;                    /* among all watchdogs of the process */
+    int place; /* among all watchdogs of the process */
     bool on;
-    uint64_t tick;                /* ns */
+    uint64_t tick; /* ns */
     volatile sig_atomic_t ticking;
-    volatile sig_atomic_t busy;   /* how many times the thread has gone to work, nested */
-    volatile unsigned *count;     /* changes with each thing that the thread does */
-    unsigned seen;                /* the handler's */
-    int late;                     /* the handler's: ticks since it has seen a change */
-    void (*bark)(void *context);  /* in the signal handler */
+    volatile sig_atomic_t busy;  /* how many times the thread has gone to work, nested */
+    volatile unsigned *count;    /* changes with each thing that the thread does */
+    unsigned seen;               /* the handler's */
+    int late;                    /* the handler's: ticks since it has seen a change */
+    void (*bark)(void *context); /* in the signal handler */
     void *context;
 };
 
