@@ -8,6 +8,11 @@ io.stdout:setvbuf("line")
 
 local handed_out, written, most = 0, 0, 0
 
+-- Tells what it is sent. It has no end of its own, so it is a daemon.
+local log = tasklet.receiver(function(message)
+    print(message.name, message.value)
+end, {name = "log", daemon = true}):start()
+
 -- A worker. It gets "job" after "job", and "stop" after the last.
 local function work(writer)
     local count = 0
@@ -40,7 +45,7 @@ local function hand_out(workers)
         tasklet.send(worker, "job", job)
         handed_out, most = job, math.max(most, #worker.mailbox)
         if job == 50 then
-            print("at work")
+            tasklet.send(log, "at work")
         end
     end
 end
@@ -54,7 +59,7 @@ tasklet.scope(function(s)
     local source = s:new(hand_out, {name = "source"}):start(workers)
 
     tasklet.wait(tasklet.WaitForSignal(tasklet.signals, "SIGTERM"))
-    print("no more jobs")
+    tasklet.send(log, "no more jobs")
     source:kill()
     -- When five seconds are not enough, all are killed, and the error leaves the scope.
     tasklet.with_deadline(5, function()
@@ -63,10 +68,10 @@ tasklet.scope(function(s)
         end
         local sum = 0
         for i, count in ipairs(tasklet.join_all(workers)) do
-            print(workers[i].name, "worked", count > 0)
+            tasklet.send(log, workers[i].name, count > 0)
             sum = sum + count
         end
-        print("all jobs are done", sum == handed_out)
+        tasklet.send(log, "all jobs are done", sum == handed_out)
         tasklet.send(writer, "stop")
         tasklet.join(writer)
     end)

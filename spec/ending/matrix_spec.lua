@@ -235,8 +235,10 @@ local function run_case(row, ender, stance, between, note)
         owner = note and note(tasklet.current()) or tasklet.current()
         stance.body(w, trace)
     end)
-    assert.equal(stance.generator and "value" or "nil", trace[1] or "nil")
-    assert.is_nil(trace[2])
+    if not ender.deadline then -- which may be over by now
+        assert.equal(stance.generator and "value" or "nil", trace[1] or "nil")
+        assert.is_nil(trace[2])
+    end
     if between then
         between()
     end

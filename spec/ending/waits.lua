@@ -12,6 +12,7 @@ local WaitForCall = tasklet.WaitForCall
 ---@field finish fun(t) makes what is waited for come; `t` is the one that waits
 ---@field cleanup? fun() puts everything away; may wait
 ---@field after? fun() checks what must hold after the one that waited has ended by something else
+---@field abandon? fun() after finish: has those that others wait for end, if they still wait
 
 ---@class spec.WaitEnv what a row is made with
 ---@field brief boolean waits that only time ends are to be short, but repeated until `finish`
@@ -37,11 +38,11 @@ local function row(name, flags, make)
     M.rows[#M.rows + 1] = new
 end
 
---- `f(env)` returns wait, finish, and, if need be, cleanup and after; as in spec.Wait.
+--- `f(env)` returns wait, finish, and, if need be, cleanup, after and abandon; as in spec.Wait.
 local function verb(name, f, flags)
     row(name, flags, function(env)
         local w = {}
-        w.wait, w.finish, w.cleanup, w.after = f(env)
+        w.wait, w.finish, w.cleanup, w.after, w.abandon = f(env)
         return w
     end)
 end
@@ -301,56 +302,51 @@ verb("receive_batch", function()
     end, send_go
 end)
 
--- A server that answers nothing until `open` is called, and then all, up to the first answer for
--- which somebody still waits. `answers` counts these and the others.
-local function server(env)
-    local gate, answers = env.note(WaitForCall()), {late = 0, good = 0}
-    local t = env.note(tasklet.run(env.guard(function()
+--- A tasklet that does nothing until `open` is called, and then `f(message)` with each message
+--- named `name`, until that returns true or `stop` is called.
+local function server(env, name, f, options)
+    local gate, stopped = env.note(WaitForCall()), env.note(WaitForCall())
+    local t = env.note(tasklet.new(env.guard(function()
         tasklet.wait(gate)
-        for message in tasklet.receive() do
-            local which = message:reply("answer") and "good" or "late"
-            answers[which] = answers[which] + 1
-            if which == "good" then
-                break
-            end
-        end
-    end)))
-    return t, function() gate() end, answers
+        local messages = tasklet.WaitForMessages{accept = name}
+        repeat
+            local event = tasklet.wait(messages, stopped)
+        until event == stopped or f(event)
+    end), options))
+    t:start()
+    return t, function() gate() end, function() t:kill() end, function() stopped() end
 end
 
 for name, timeout in pairs{call = false, ["call with a timeout"] = 600} do
     verb(name, function(env)
-        local t, open, answers = server(env)
+        local answered = false
+        local t, open, kill, stop = server(env, "ask", function(message)
+            answered = message:reply("answer")
+            return answered
+        end)
         return function() return tasklet.call(t, "ask", 1, timeout or nil) == "answer" end, open,
-            function() t:kill() end,
-            function()
+            kill, function()
                 open()
-                assert(answers.good == 0, "somebody still waited for the answer")
-            end
+                assert(not answered, "somebody still waited for the answer")
+            end, stop
     end)
 end
 
 verb("a send to a full mailbox", function(env)
-    local gate, got = env.note(WaitForCall()), {}
-    local dest = env.note(tasklet.new(env.guard(function()
-        tasklet.wait(gate)
-        for message in tasklet.receive() do
-            got[#got + 1] = message.name
-            if message.name == "second" then
-                break
-            end
-        end
-    end), {max_mailbox_len = 1}))
-    dest:start()
-    dest:send_message(tasklet.Message("first"))
+    local got = {}
+    local t, open, kill, stop = server(env, {"first", "second"}, function(message)
+        got[#got + 1] = message.name
+        return message.name == "second"
+    end, {max_mailbox_len = 1})
+    t:send_message(tasklet.Message("first"))
     return function()
-        tasklet.send(dest, "second")
-        return #got + #dest.mailbox >= 1
-    end, function() gate() end, function() dest:kill() end, function()
-        assert(#dest.mailbox == 1, "what was not sent is there")
-        gate()
+        tasklet.send(t, "second")
+        return #got + #t.mailbox >= 1
+    end, open, kill, function()
+        assert(#t.mailbox == 1, "what was not sent is there")
+        open()
         assert(#got == 1 and got[1] == "first", "what was not sent was received")
-    end
+    end, stop
 end)
 
 -- ---- scopes -------------------------------------------------------------------------------------
@@ -590,6 +586,9 @@ function M.stand(name)
             end
             for _, w in ipairs(attempts) do
                 pcall(w.finish, w.owner) -- one that has ended takes no messages
+                if w.abandon and not stance.holds then
+                    w.abandon()
+                end
             end
         end)
     end)

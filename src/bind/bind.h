@@ -281,7 +281,23 @@ void tk_pump_watch(struct tk_bind *bind, lua_State *co);
 void tk_raise_hook(lua_State *L, lua_Debug *ar);
 void tk_slice_open(lua_State *L, struct tk_bind *bind);
 
+/* report.c */
+
+/* Pushes the traceback of L from `level` on. */
+void tk_push_trace(lua_State *L, int level);
+void tk_report_open(lua_State *L, struct tk_bind *bind);
+
+/* end.c */
+
+/* The coroutine is over: `count` values are on its stack, or one error on L's if it has none. */
+void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound);
+
 /* run.c */
+
+/* Pushes the error object of a kill or a deadline. */
+void tk_push_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise);
+/* Runs the batch before it returns, though the caller cannot give way. */
+RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind);
 
 /* Resumes all that the scheduler gives. */
 void tk_drive(struct tk_bind *bind);
