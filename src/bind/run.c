@@ -8,13 +8,7 @@
  * What must hold: a coroutine gives way only through tk_give_way (bind->gave_way is set, the task's
  * state says how) or through Lua's own coroutine.yield in the body itself (body->stock).
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "bind/bind.h"
-#include "bind/module.h"
-
-#define POOL_SIZE 256
 
 enum { FRAME_TASK = 1, FRAME_STARTER, FRAME_LINE, FRAME_HANDLER, FRAME_BODY };
 
