@@ -1,5 +1,5 @@
--- Checks of arguments, in Lua's own words. `level` of an error is that of the caller of the function
--- whose argument it is.
+-- Checks of arguments, in Lua's own words. `level` of an error is that of the caller of the
+-- function whose argument it is.
 local M, core = ...
 
 local function type_name(value)
@@ -40,8 +40,8 @@ function core.check_callable(n, name, value)
     return value
 end
 
---- Raises unless the value is a table of options that are all known; nil is none. `known` maps names
---- to types.
+--- Raises unless the value is a table of options that are all known; nil is none. `known` maps
+--- names to types.
 function core.check_options(n, name, options, known)
     if options == nil then
         return {}

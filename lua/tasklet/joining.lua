@@ -35,8 +35,8 @@ local function join_all(list, timeout)
     return results
 end
 
---- The first results of several tasklets, in the order of the list; a JoinError stands for each that
---- failed. Raises TimeoutError if it takes longer than `timeout` seconds altogether.
+--- The first results of several tasklets, in the order of the list; a JoinError stands for each
+--- that failed. Raises TimeoutError if it takes longer than `timeout` seconds altogether.
 ---@param list Tasklet[]
 ---@param timeout number? seconds; absent: the current tasklet's own deadline, else for ever
 ---@return table results

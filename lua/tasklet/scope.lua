@@ -1,6 +1,6 @@
--- Scopes, deadlines and shields. What stops a wait lies in the core (a limit); here is who belongs to
--- a scope, and that its block is left only when all of them have ended. The idea is that of Trio's
--- nurseries.
+-- Scopes, deadlines and shields. What stops a wait lies in the core (a limit); here is who belongs
+-- to a scope, and that its block is left only when all of them have ended. The idea is that of
+-- Trio's nurseries.
 local M, core = ...
 
 --- Runs `f` under a deadline: a wait inside, however deep, and in every tasklet of the scopes that
@@ -15,7 +15,7 @@ function M.with_deadline(seconds, f, ...)
     if not M.current() then
         core.raise_state("no tasklet is running")
     end
-    local limit <close> = core.limit(seconds)
+    local _ <close> = core.limit(seconds)
     return f(...)
 end
 
@@ -32,7 +32,7 @@ function M.shield(f, seconds, ...)
     if not M.current() then
         core.raise_state("no tasklet is running")
     end
-    local limit <close> = core.limit(seconds or -1, true)
+    local _ <close> = core.limit(seconds or -1, true)
     return f(...)
 end
 
@@ -285,10 +285,10 @@ local function run_scope(scope, body)
     end
 end
 
---- Opens a scope for a block: `tasklet.scope(function(s) s:run(f) end)` returns when the body and all
---- tasklets that were started by `s:run` and `s:new` have ended. When one fails the body and the
---- others are killed, and a JoinError is raised. Without a body it returns the scope, to be kept in a
---- to-be-closed variable: `local s <close> = tasklet.scope()`.
+--- Opens a scope for a block: `tasklet.scope(function(s) s:run(f) end)` returns when the body and
+--- all tasklets that were started by `s:run` and `s:new` have ended. When one fails the body and
+--- the others are killed, and a JoinError is raised. Without a body it returns the scope, to be
+--- kept in a to-be-closed variable: `local s <close> = tasklet.scope()`.
 ---@param body fun(s: Scope): any ...
 ---@param options table? `deadline`: seconds, for the body and all tasklets
 ---@return any ... what the body returns
@@ -311,8 +311,8 @@ local function check_functions(name, list)
     return core.check_list(1, name, list, "function", core.is_startable)
 end
 
---- Runs functions as tasklets of one scope. Returns a list of their first results; when one fails the
---- others are killed and a JoinError is raised.
+--- Runs functions as tasklets of one scope. Returns a list of their first results; when one fails
+--- the others are killed and a JoinError is raised.
 ---@param list function[]
 ---@return table
 function M.all(list)
@@ -329,8 +329,9 @@ function M.all(list)
     return results
 end
 
---- Runs functions as tasklets of one scope, and returns the first result of the first that succeeds;
---- the others are killed. If none does, a JoinError with all failures in `others` is raised.
+--- Runs functions as tasklets of one scope, and returns the first result of the first that
+--- succeeds; the others are killed. If none does, a JoinError with all failures in `others` is
+--- raised.
 ---@param list function[]
 ---@return any
 function M.any(list)

@@ -1,4 +1,4 @@
--- Raising into a tasklet by the class of what is to be raised.
+-- What is raised into a tasklet by its class.
 local M, core = ...
 
 --- What `Class, ...` or any other value means as an error: a class of errors is called with the
@@ -10,17 +10,6 @@ function core.make_error(class, ...)
         return class(...)
     end
     return class
-end
-
---- Raises an error in a tasklet, at once.
----@param task Tasklet
----@param class any a class of errors, called with the other arguments; or any other value
-function M.Tasklet.raise_exception(task, class, ...)
-    core.check_tasklet(1, "raise_exception", task)
-    if class == nil then
-        error("bad argument #2 to 'raise_exception' (value expected)", 2)
-    end
-    return task:throw(core.make_error(class, ...))
 end
 
 M.Tasklet.getcurrent = M.Tasklet.current

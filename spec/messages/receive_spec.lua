@@ -1,3 +1,4 @@
+-- luacheck: ignore 512 111 631
 local tasklet = require "tasklet"
 local helper = require "spec.helper"
 

@@ -1,4 +1,5 @@
 -- Small programs whose results are known, run by `pump` with random small budgets: a preemptor that
+-- luacheck: ignore 581
 -- interrupts at any instruction and does the same again for the same seed.
 
 local tasklet = require "tasklet"

@@ -59,10 +59,28 @@ static int tasklet_throw(lua_State *L)
     return tk_hand_over(L, bind, thrown, 0);
 }
 
+/* raise_exception(t, class, ...): throws class(...), or any other value as it is, at once. */
+static int raise_exception(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    tk_check_body(L, 1, bind);
+    if (lua_isnoneornil(L, 2)) {
+        luaL_argerror(L, 2, "value expected");
+    }
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "make_error");
+    lua_replace(L, -2);
+    lua_insert(L, 2);
+    lua_call(L, lua_gettop(L) - 2, 1);
+    return tasklet_throw(L);
+}
+
 /* The stack's top is the module's table. */
 void tk_throw_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg functions[] = {{"throw", tasklet_throw}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"throw", tasklet_throw}, {"raise_exception", raise_exception}, {NULL, NULL}};
 
     (void)bind;
     lua_getfield(L, -1, "Tasklet");

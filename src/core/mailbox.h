@@ -54,11 +54,11 @@ struct tk_mailbox {
     struct tk_map queues;       /* by atom */
     struct tk_message *fresh;   /* the first that the present filters have not judged */
     struct tk_message *outside; /* the first that has no room; NULL: none */
-    uint64_t first, next; /* numbers: those put back, and those that come */
-    size_t count;        /* inside */
-    size_t limit;        /* of them; 0: none */
-    struct tk_taker own; /* for the task itself: see tk_mail_block */
-    bool ready;          /* the task has given way with an accepted message in here */
+    uint64_t first, next;       /* numbers: those put back, and those that come */
+    size_t count;               /* inside */
+    size_t limit;               /* of them; 0: none */
+    struct tk_taker own;        /* for the task itself: see tk_mail_block */
+    bool ready;                 /* the task has given way with an accepted message in here */
 };
 
 /* A sender's wait until its message is inside: wait/room.c. */

@@ -54,13 +54,13 @@ struct tk_sched {
     int depth;               /* how many */
     struct tk_task *batch;   /* woken by hand and not yet in the chain */
     struct tk_task *batch_last;
-    struct tk_firing *spare; /* pool */
+    struct tk_firing *spare;    /* pool */
     struct tk_message *records; /* of mailboxes, to be used again */
     int spare_records;
-    size_t alive;            /* tasks that keep the loop going */
-    size_t begun;            /* tasks that have begun and not ended */
-    int budget;              /* resumptions left in this turn of the loop */
-    int credit;              /* events that may be taken without giving way */
+    size_t alive; /* tasks that keep the loop going */
+    size_t begun; /* tasks that have begun and not ended */
+    int budget;   /* resumptions left in this turn of the loop */
+    int credit;   /* events that may be taken without giving way */
     const struct tk_sched_hooks *hooks;
     void *context;
     void *binding; /* of the script's language; the core never looks at it */
