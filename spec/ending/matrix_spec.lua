@@ -284,7 +284,7 @@ for _, row in ipairs(waits.rows) do
     for _, ender in ipairs(enders) do
         local tag = ender.slow and " #slow" or ""
         local title = ("%s, ended %s%s,"):format(row.name, ender.name, tag)
-        describe(title, function()
+        describe(title .. " #slow", function()
             for _, stance in ipairs(waits.stances) do
                 if possible(row, ender, stance) then
                     local name = ("%s %s, leaves nothing"):format(ender.clause, stance.name)
@@ -324,7 +324,7 @@ end
 -- ---- races, and life after a kill ---------------------------------------------------------------
 
 for _, row in ipairs(waits.rows) do
-    describe(row.name, function()
+    describe(row.name .. " #slow", function()
         --- Starts a tasklet that waits and returns what `f(w)` returns; calls `drive(t, w)`, then
         --- checks that nothing is left.
         local function try(f, drive)
@@ -417,7 +417,7 @@ end
 
 -- ---- the end of the program ---------------------------------------------------------------------
 
-describe("a program that is told to end", function()
+describe("a program that is told to end #slow", function()
     for _, stance in ipairs(waits.stances) do
         it(("8.3 ends every kind of wait: %s"):format(stance.name), function()
             local result = helper.run_file(([[

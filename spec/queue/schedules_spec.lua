@@ -292,7 +292,7 @@ for name in pairs(programs) do
 end
 table.sort(names)
 
-describe("whenever it is interrupted", function()
+describe("whenever it is interrupted #slow", function()
     for _, name in ipairs(names) do
         it("7.6 a program has the same results: " .. name, function()
             for seed = 1, SEEDS do
@@ -310,7 +310,7 @@ describe("whenever it is interrupted", function()
     end
 end)
 
-describe("a mixture of programs", function()
+describe("a mixture of programs #slow", function()
     it("7.6 has the results of each, over many schedules", function()
         for seed = 1, SEEDS do
             local random, all, wanted = generator(seed + 1000000), {}, {}
