@@ -166,6 +166,23 @@ local function benchmarks(quick)
             rows = {{metric = "message"}},
         }
     end
+    for _, style in ipairs{"receive", "popleft", "wait", "batch"} do
+        local n = 2000000 // part
+        add{
+            name = "mailbox_" .. style,
+            limits = {"mailbox"},
+            ours = ours("mailbox", style, 1024, n),
+            limit = limit("mailbox", 1024, n),
+            rows = {{metric = "mailbox"}},
+        }
+    end
+    add{
+        name = "mailbox_handed",
+        limits = {"mailbox"},
+        ours = ours("mailbox", "receive", 1024, 1000000 // part, "waiting"),
+        limit = limit("mailbox", 1, 1000000 // part),
+        rows = {{metric = "mailbox"}},
+    }
     local runs, empty = 200 // part, out .. "empty.lua"
     add{
         name = "startup",

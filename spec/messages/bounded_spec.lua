@@ -273,7 +273,7 @@ describe("a full mailbox", function()
             local chunk = assert(load("local t, message = ...\n" .. text, "=there"))
             local err = failure(chunk, t, Message("name"))
             assert.is_true(tasklet.TaskletError:is(err))
-            assert.matches("^there:2: .* is full %(2 messages%)", err.message)
+            assert.matches("^there:2: .* is full %(its limit is 2%)", err.message)
         end
         assert.same({1, 2}, values(t.mailbox))
         t:kill()
@@ -311,7 +311,7 @@ describe("a full mailbox", function()
             print(#t.mailbox)
             t:kill()
         ]]
-        local line = "false\ttrue\tthe mailbox of tasklet '.-' is full %(1 messages%)\n"
+        local line = "false\ttrue\tthe mailbox of tasklet '.-' is full %(its limit is 1%)\n"
         assert.equal("", result.stderr)
         assert.matches("^" .. line:rep(3) .. "1\n$", result.stdout)
     end)

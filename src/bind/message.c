@@ -365,8 +365,8 @@ static int wait_for_room(lua_State *L, struct tk_bind *bind, int index, struct t
 static int raise_full(lua_State *L, struct tk_bind *bind, const struct tk_body *dest)
 {
     tk_push_body(L, bind, dest);
-    return tk_raise(L, "the mailbox of tasklet '%s' is full (%d messages)",
-                    tk_push_name(L, bind, lua_gettop(L)), (int)dest->task.mail->count);
+    return tk_raise(L, "the mailbox of tasklet '%s' is full (its limit is %d)",
+                    tk_push_name(L, bind, lua_gettop(L)), (int)dest->task.mail->limit);
 }
 
 RAISES int tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender)

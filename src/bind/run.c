@@ -167,6 +167,7 @@ __attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct 
     } else if (body->stock || body->preempted) {
         if (body->stock) {
             tk_stock_event(bind, body);
+            raises = body->task.raise != TK_RAISE_NOTHING; /* it may find that there is something */
         } else {
             bind->raise_by_hook = raises;
         }

@@ -437,8 +437,7 @@ static void end_stock_post(struct tk_bind *bind, struct tk_body *body)
     status = lua_pcall(L, 0, 0, 0);
     bind->place = NULL;
     if (status != LUA_OK) {
-        body->task.state = TK_RUNNING; /* as it will be at once */
-        tk_throw(L, bind, body);
+        tk_put_raise(L, bind, body);
     }
 }
 
