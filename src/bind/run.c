@@ -296,6 +296,7 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     tk_drive(bind);
     bind->running = running;
     bind->barrier = barrier;
+    bind->gave_way = false; /* whoever did, it was not the caller */
     if (bind->pump != NULL) {
         bind->pump->used = used; /* what others have run is not the caller's */
     }

@@ -242,6 +242,7 @@ static int module_pump(lua_State *L)
         lua_pushnil(L);
     }
     bind->pump = outer;
+    bind->gave_way = false;
     if (outer != NULL) {
         outer->used = used; /* what others have run is not the caller's */
     }

@@ -98,12 +98,6 @@ static int remove_join_callback(lua_State *L)
     if (change(L, "live", -1) > 0) {
         return 0;
     }
-    lua_pushnil(L); /* of those that were there once nothing stays */
-    lua_replace(L, -2);
-    tk_push_table(L, bind, TABLE_CALLBACKS);
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    lua_rawset(L, -3);
     if (body->task.state != TK_ENDED) {
         body->callbacks = false; /* nobody is told of its end any more */
     }
