@@ -30,6 +30,7 @@ struct tasklet_host {
     bool running;        /* tasklet_host_run or mainloop.run is on the C stack */
     bool quit;           /* mainloop.quit was called and not dealt with */
     bool ending;         /* interrupted: the program ends when all tasklets have */
+    bool daemons_ended;  /* those that were left at the end have been killed */
     bool ending_by_quit; /* the program ends when the main tasklet does */
     bool exited;         /* os.exit was called */
     bool parked;         /* the main tasklet is in mainloop.run */

@@ -39,6 +39,17 @@ static bool anything_left(const struct tasklet_host *host)
     return host->loop.sched.alive > 0 || uv_loop_alive(host->loop.uv);
 }
 
+/* Only daemons are left: kills them. Is there a reason to go on then? */
+static bool end_daemons(struct tasklet_host *host)
+{
+    if (host->daemons_ended) {
+        return false;
+    }
+    host->daemons_ended = true;
+    tk_kill_all(host->bind, true);
+    return host->loop.sched.alive > 0;
+}
+
 /* ---- mainloop.run and quit ---- */
 
 static int push_status(lua_State *L, struct tasklet_host *host, bool by_quit)
@@ -96,9 +107,12 @@ static int mainloop_run(lua_State *L)
     }
     host->running = true;
     host->quit = false;
-    uv_run(host->loop.uv, UV_RUN_DEFAULT);
+    host->daemons_ended = false;
+    do {
+        uv_run(host->loop.uv, UV_RUN_DEFAULT);
+        bind->L = L;
+    } while (!host->quit && end_daemons(host));
     host->running = false;
-    bind->L = L;
     tk_report(bind);
     by_quit = host->quit;
     host->quit = false;
@@ -177,8 +191,12 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     bind = lua_touserdata(L, -1);
     lua_pop(L, 1);
     body = bind->sched == NULL ? NULL : tk_current(bind);
-    if (body != NULL) {
-        body->killed = body->interrupted = true;
+    if (body == NULL) {
+        return;
+    }
+    tk_task_kill(bind->sched, &body->task);
+    body->interrupted = true;
+    if (tk_limit_pending(&body->task) == TK_RAISE_EXIT) {
         tk_push_error(L, bind, "TaskletExit", "interrupted");
         lua_error(L);
     }
@@ -205,7 +223,7 @@ void tk_mainloop_interrupt(struct tasklet_host *host)
     host->status = status - 1;
     host->has_status = true;
     host->ending = true;
-    tk_kill_all(host->bind);
+    tk_kill_all(host->bind, false);
 }
 
 /* ---- the host's run ---- */
@@ -240,7 +258,7 @@ static bool go_on(struct tasklet_host *host)
         return true;
     }
     if (host->ending && host->loop.sched.alive == 0) {
-        return false;
+        return end_daemons(host);
     }
     if (host->ending_by_quit && main_ended(host)) {
         return false;
@@ -252,7 +270,7 @@ static bool go_on(struct tasklet_host *host)
         unpark(host);
         return true;
     }
-    return false;
+    return end_daemons(host);
 }
 
 int tasklet_host_start(struct tasklet_host *host, int nargs)

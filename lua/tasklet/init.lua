@@ -4,9 +4,13 @@
 local M, errors, load_part, core = ...
 
 load_part("error")(M, errors)
+load_part("check")(M, core)
 load_part("class")(M, core)
 load_part("emitter")(M, core)
 load_part("coroutine")(M, core)
+load_part("joining")(M, core)
+load_part("periodic")(M, core)
+load_part("scope")(M, core)
 
 --- A function that starts a tasklet of `f` at each call, with the call's arguments, and returns it.
 ---@param f function

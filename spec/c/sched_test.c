@@ -89,14 +89,18 @@ static int watch_arm(struct tk_wait *wait, struct tk_sched *in, struct tk_fault 
 
     (void)in;
     (void)fault;
-    tk_list_push(&watch->target->watchers, &watch->node);
+    tk_ring_push(&watch->target->watchers, &watch->node);
     return 0;
 }
 
 static void watch_disarm(struct tk_wait *wait, struct tk_sched *in)
 {
+    struct tk_watch *watch = (struct tk_watch *)wait;
+
     (void)in;
-    tk_list_remove(&((struct tk_watch *)wait)->node);
+    if (tk_list_linked(&watch->node)) {
+        tk_ring_remove(&watch->target->watchers, &watch->node);
+    }
 }
 
 static const struct tk_kind watch_kind = {
@@ -160,7 +164,7 @@ static void drive(void)
         assert_int_not_equal(task->state, TK_ENDED);
         assert_int_not_equal(task->state, TK_RUNNING);
         assert_null(task->behind);
-        assert_null(task->ahead);
+        assert_null(task->chained.ahead);
         assert_false(tk_task_queued(task));
         if (body->waiting && !body->woken) {
             if (!tk_task_take(&sched, task, &event)) {
@@ -835,7 +839,7 @@ static void count_chain(const struct tk_task *task, int *places)
     for (; task != NULL; ahead = task, task = task->behind) {
         size_t number = tk_container_of(task, struct body, task)->number;
 
-        assert_ptr_equal(task->ahead, ahead);
+        assert_true(tk_task_queued(task) ? ahead == NULL : task->chained.ahead == ahead);
         assert_int_equal(places[number], 0);
         assert_true(ahead == NULL || task->state == TK_HANDED);
         places[number]++;

@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "core/limit.h"
 #include "core/mailbox.h"
 #include "core/sched.h"
 #include "core/source.h"
@@ -24,10 +25,11 @@
 #define MAX_CALLBACK_ARGS 200
 
 /*
- * A tasklet: the userdata. Its user values: its coroutine, later the outcome; its function or its
- * name; the conditions that it holds, one or a table of them, which are thereby kept alive.
+ * A tasklet: the userdata. Its user values: what it is bound to, then its coroutine, in the end the
+ * outcome; its function or its name; the conditions that it holds, one or a table of them, which
+ * are thereby kept alive.
  */
-enum { UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV_COUNT = 3 };
+enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV_COUNT = 3 };
 
 struct tk_body {
     struct tk_task task;
@@ -44,10 +46,15 @@ struct tk_body {
     bool callbacks : 1;
     bool failed : 1;      /* the outcome is {error, traceback} */
     bool packed : 1;      /* the outcome is a list of results with `n` */
-    bool killed : 1;      /* to be raised at every wait until it survives */
     bool interrupted : 1; /* an interrupt has been raised in it already */
-    bool raise : 1;       /* an error is to be raised when it goes on: in the table of events */
     bool unobserved : 1;  /* failed, and nobody has looked */
+    bool bound : 1;       /* has a function to run */
+    bool self : 1;        /* of a class: gets itself as the first argument */
+    bool timed : 1;       /* has a deadline for its verbs: in the table of timeouts */
+    bool monitored : 1;   /* in the table of monitors */
+    bool localised : 1;   /* has locals, or its starter had: in the table of locals */
+    bool own_locals : 1;  /* it is its own that stand there */
+    bool internal : 1;    /* a daemon of the library's own */
 };
 
 struct tk_bind_hooks {
@@ -60,9 +67,12 @@ struct tk_bind_hooks {
 /* What the binding keeps in the registry, by reference. */
 enum {
     TABLE_ANCHORS,
-    TABLE_EVENTS,    /* by anchor: an unread event or an error to raise */
+    TABLE_EVENTS,    /* by anchor: an unread event; by its negative: an error to raise */
     TABLE_POOL,      /* coroutines to be used again */
     TABLE_FIELDS,    /* by object, weak: a table of fields */
+    TABLE_TIMEOUTS,  /* by tasklet, weak: the deadline of its verbs, in ms */
+    TABLE_MONITORS,  /* by tasklet, weak: a list of who is told of its end */
+    TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
     TABLE_FAILED,    /* tasklets to be reported */
@@ -74,7 +84,7 @@ enum {
     TABLE_BODY, /* functions that start a tasklet: the body's frame and its handler */
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
-    TABLE_OBJECTS, /* by address, weak: conditions written in Lua */
+    TABLE_OBJECTS, /* by address, weak: conditions written in Lua, tasklets not begun */
     TABLE_PASSED,  /* by coroutine, weak: generators that wait with their tasklet */
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
     TABLE_BINDING, /* the binding itself */
@@ -87,6 +97,7 @@ struct tk_bind {
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
     const struct tk_kind *timeout, *mail, *ended; /* rows that verbs use */
+    struct tk_atom *down;                         /* the name of monitors' messages */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
@@ -173,9 +184,22 @@ RAISES int tk_raise_fault(lua_State *L, const struct tk_fault *fault);
 /* The tasklet at `index`, or NULL. */
 struct tk_body *tk_to_body(lua_State *L, int index, const struct tk_bind *bind);
 RAISES struct tk_body *tk_check_body(lua_State *L, int index, const struct tk_bind *bind);
+/* Pushes a tasklet that has begun and not ended, or that script code can still reach. */
 void tk_push_body(lua_State *L, struct tk_bind *bind, const struct tk_body *body);
 /* "name" of a tasklet, pushed. */
 RAISES const char *tk_push_name(lua_State *L, struct tk_bind *bind, int index);
+void tk_tasklet_open(lua_State *L, struct tk_bind *bind);
+/* Pushes the first result, or nil. */
+void tk_push_result(lua_State *L, int index, const struct tk_body *body);
+/* Pushes the error that it failed with, or nil. */
+void tk_push_failure(lua_State *L, int index, const struct tk_body *body);
+/* Somebody looks at how it ended: a failure is dealt with. */
+void tk_observe(struct tk_bind *bind, struct tk_body *body);
+/* A metatable is one of a tasklet if it has the class under this key. */
+extern const char tk_class_key;
+
+/* start.c */
+
 /* Is there a body at `index` that can be started: a function or a fresh coroutine? */
 bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index);
 /*
@@ -185,16 +209,23 @@ bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index);
  */
 RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int index, int nargs,
                                     int metatable, bool self);
+/* Stack: metatable, function, arguments. Starts a tasklet, which runs up to its first wait; for use
+ * as `return tk_start(...)`. */
+RAISES int tk_start(lua_State *L, struct tk_bind *bind, bool self);
+/* The metamethod __call of a class. Upvalue 2: the metatable of its instances. */
+RAISES int tk_class_call(lua_State *L);
+/* The metamethod __call of tasklets: t(...). */
+RAISES int tk_start_call(lua_State *L);
+void tk_start_open(lua_State *L, struct tk_bind *bind);
+
+/* stop.c */
+
 /* Kills it: what it waits on is disarmed, and TaskletExit is raised where it stands; it is in the
- * batch then. */
+ * batch then. Held back if it is shielded. */
 RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-void tk_tasklet_open(lua_State *L, struct tk_bind *bind);
-/* Pushes the first result, or nil. */
-void tk_push_result(lua_State *L, int index, const struct tk_body *body);
-/* Pushes the error that it failed with, or nil. */
-void tk_push_failure(lua_State *L, int index, const struct tk_body *body);
-/* Somebody looks at how it ended: a failure is dealt with. */
-void tk_observe(struct tk_bind *bind, struct tk_body *body);
+/* Sends the messages "down" of the tasklet at `index`, which has ended. */
+void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body);
+void tk_stop_open(lua_State *L, struct tk_bind *bind);
 
 /* run.c */
 
@@ -210,13 +241,16 @@ RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_
 /* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
  * kill. */
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
+/* Raises a kill or a deadline that is pending. */
+RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
 /* Forgets an error that was to be raised. */
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
 RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-/* Ends a tasklet whose body has not run, with the error on top of the stack (popped). */
+/* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is anchored
+ * or at hand on the stack. */
 void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Calls the join callbacks of the tasklet at `index`. */
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
@@ -231,6 +265,12 @@ void tk_close_all(struct tk_bind *bind);
 int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where);
 /* A message handler for lua_pcall: adds a traceback to a string. */
 int tk_traceback(lua_State *L);
+
+/* locals.c */
+/* A tasklet is being made by one that has, or inherits, locals. */
+RAISES void tk_inherit_locals(lua_State *L, struct tk_bind *bind, struct tk_body *from,
+                              struct tk_body *to);
+void tk_locals_open(lua_State *L, struct tk_bind *bind);
 
 /* wait.c */
 void tk_wait_open(lua_State *L, struct tk_bind *bind);
@@ -276,7 +316,11 @@ void tk_message_open(lua_State *L, struct tk_bind *bind);
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
-/* A verb's argument of seconds: absent or negative is for ever (-1). */
+/* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1: none.
+ */
+lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index);
+/* A verb's argument of seconds: negative is for ever (-1); absent is what is left of the deadline of
+ * the current tasklet, if it has one, else for ever. */
 RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg);
 /* Frees the pool of waits. */
 void tk_verb_close(struct tk_bind *bind);

@@ -48,6 +48,9 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
     }
     make_weak(L, bind, TABLE_FIELDS, "k");
     make_weak(L, bind, TABLE_CALLBACKS, "k");
+    make_weak(L, bind, TABLE_TIMEOUTS, "k");
+    make_weak(L, bind, TABLE_MONITORS, "k");
+    make_weak(L, bind, TABLE_LOCALS, "k");
     make_weak(L, bind, TABLE_TRACES, "k");
     make_weak(L, bind, TABLE_PASSED, "k");
     make_weak(L, bind, TABLE_OBJECTS, "v");
@@ -89,6 +92,9 @@ static int open_all(lua_State *L)
     tk_push_table(L, bind, TABLE_MODULE);
     tk_run_open(L, bind);
     tk_tasklet_open(L, bind);
+    tk_start_open(L, bind);
+    tk_stop_open(L, bind);
+    tk_locals_open(L, bind);
     tk_condition_open(L, bind);
     tk_wait_open(L, bind);
     tk_message_open(L, bind);

@@ -19,8 +19,9 @@ void tk_bind_push_module(lua_State *L, struct tk_bind *bind);
 /* Puts the functions through which waits pass into the standard library's tables. */
 RAISES void tk_bind_patch(lua_State *L, struct tk_bind *bind);
 
-/* Kills every tasklet that there is, and lets each run up to its next wait. */
-RAISES void tk_kill_all(struct tk_bind *bind);
+/* Kills every tasklet that there is, either the daemons or all others, and lets each run up to its
+ * next wait. The loop goes on until they have ended. */
+RAISES void tk_kill_all(struct tk_bind *bind, bool daemons);
 
 /* Warns of a message that the filters of `task` do not name. */
 void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, void *payload);

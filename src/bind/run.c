@@ -32,25 +32,55 @@ static size_t script_part(const char *trace, size_t length)
     return length;
 }
 
+/* Pushes the traceback from `level` on. */
+static void push_trace(lua_State *L, int level)
+{
+    size_t length;
+    const char *trace;
+
+    luaL_traceback(L, L, NULL, level);
+    trace = lua_tolstring(L, -1, &length);
+    lua_pushlstring(L, trace, script_part(trace, length));
+    lua_remove(L, -2);
+}
+
+/* The error at 1 may have been caught and raised again: then its first traceback was left, with it,
+ * in the table of traces at 2 for the tasklet at 3. Pushes that. */
+static bool push_earlier(lua_State *L)
+{
+    int top = lua_gettop(L);
+
+    lua_pushvalue(L, 3);
+    if (lua_rawget(L, 2) == LUA_TTABLE) {
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        if (lua_rawequal(L, -2, 1) && lua_isstring(L, -1)) {
+            lua_replace(L, top + 1);
+            lua_settop(L, top + 1);
+            return true;
+        }
+    }
+    lua_settop(L, top);
+    return false;
+}
+
 /* The message handler: the traceback goes aside, so that handlers see the error as it was raised.
  */
 static int handler(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind);
-    size_t length;
-    const char *trace;
 
     if (body == NULL || tk_error_is(L, 1, bind, "TaskletExit")) {
         return 1;
     }
-    luaL_traceback(L, L, NULL, 1);
-    trace = lua_tolstring(L, -1, &length);
-    lua_pushlstring(L, trace, script_part(trace, length));
     tk_push_table(L, bind, TABLE_TRACES);
     tk_push_body(L, bind, body);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
+    lua_pushvalue(L, 3);
+    if (!push_earlier(L)) {
+        push_trace(L, 1);
+    }
+    lua_rawset(L, 2);
     lua_settop(L, 1);
     return 1;
 }
@@ -152,6 +182,35 @@ void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
         bind->hooks->error(bind->context, text);
     }
     lua_pop(L, 2);
+}
+
+/* For the Lua part: log(error, traceback) reports an error that has been dealt with. */
+static int log_error(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    const char *text;
+
+    lua_settop(L, 2);
+    text = push_text(L, 1);
+    if (lua_isstring(L, 2)) {
+        text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 2));
+    }
+    if (tk_current(bind) != NULL) {
+        tk_push_body(L, bind, tk_current(bind));
+        text = lua_pushfstring(L, "%s\n\tin tasklet '%s' #%d", text, tk_push_name(L, bind, -1),
+                               (int)tk_current(bind)->number);
+    }
+    if (bind->hooks->error != NULL) {
+        bind->hooks->error(bind->context, text);
+    }
+    return 0;
+}
+
+/* traceback(): that of the error, for a message handler. */
+static int traceback(lua_State *L)
+{
+    push_trace(L, 2);
+    return 1;
 }
 
 static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
@@ -321,44 +380,61 @@ static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct t
 /* The coroutine is over: `count` values are on its stack. */
 static void finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
 {
-    bool observed = body->callbacks || !tk_list_empty(&body->task.watchers);
+    bool observed = body->callbacks || body->monitored || body->task.watchers != NULL;
     int top = lua_gettop(L), index = top + 1;
 
-    if (!lua_checkstack(L, count + 20)) {
+    if (body->co != NULL && !lua_checkstack(L, count + 20)) {
         lua_settop(body->co, 0);
         lua_pushliteral(body->co, "too many results");
         body->failed = true;
         count = 1;
     }
     tk_push_body(L, bind, body);
-    lua_xmove(body->co, L, count);
+    if (body->co != NULL) {
+        lua_xmove(body->co, L, count);
+    } else {
+        lua_pushvalue(L, top); /* never begun: see tk_end_unbegun */
+    }
     tk_verb_done(bind, body);
     tk_task_clear(bind->sched, &body->task); /* before the conditions may be collected */
     keep_outcome(L, bind, index, body, count);
-    reuse(L, bind, body, sound);
+    if (body->co != NULL) {
+        reuse(L, bind, body, sound);
+    }
     body->co = NULL;
-    if (body->event || body->raise) {
+    if (body->event || body->task.raise == TK_RAISE_GIVEN) {
         tk_push_table(L, bind, TABLE_EVENTS);
         lua_pushnil(L);
         lua_rawseti(L, -2, body->anchor);
         lua_pushnil(L);
         lua_rawseti(L, -2, -(lua_Integer)body->anchor);
         lua_pop(L, 1);
-        body->event = body->raise = false;
+        body->event = false;
     }
+    body->task.raise = TK_RAISE_NOTHING;
     tk_task_end(bind->sched, &body->task);
-    tk_unanchor(L, bind, body->anchor);
-    body->anchor = LUA_NOREF;
+    if (body->anchor != LUA_NOREF) {
+        tk_unanchor(L, bind, body->anchor);
+        body->anchor = LUA_NOREF;
+    }
     note_failure(L, bind, index, body, observed);
     tk_call_callbacks(L, bind, index, body);
+    if (body->monitored) {
+        tk_tell_monitors(L, bind, index, body);
+    }
     lua_settop(L, top);
 }
 
 void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
+    body->failed = true;
+    if (body->co == NULL) {
+        finish(L, bind, body, 1, true);
+        lua_pop(L, 1);
+        return;
+    }
     lua_settop(body->co, 0);
     lua_xmove(L, body->co, 1);
-    body->failed = true;
     finish(L, bind, body, 1, true);
 }
 
@@ -397,7 +473,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         body->begun = true;
     } else if (body->stock) {
         tk_stock_event(bind, body);
-        if (body->raise) {
+        if (body->task.raise != TK_RAISE_NOTHING) {
             lua_sethook(co, raise_hook, LUA_MASKCOUNT, 1);
         }
         body->stock = false;
@@ -443,7 +519,7 @@ void tk_drive(struct tk_bind *bind)
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
         if (body->waiting) {
-            if (!body->raise && !tk_task_take(bind->sched, task, &bind->event)) {
+            if (task->raise == TK_RAISE_NOTHING && !tk_task_take(bind->sched, task, &bind->event)) {
                 task->state = TK_WAITING;
                 continue;
             }
@@ -451,6 +527,9 @@ void tk_drive(struct tk_bind *bind)
         }
         resume(L, bind, body);
         bind->L = L;
+        if (bind->sched->batch != NULL) {
+            tk_sched_hand_over(bind->sched, NULL); /* whom its end has woken */
+        }
     }
 }
 
@@ -464,27 +543,43 @@ static bool can_give_way(lua_State *L, const struct tk_bind *bind)
 
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    if (body->raise) {
-        body->raise = false;
+    if (body->task.raise == TK_RAISE_GIVEN) {
         tk_push_table(L, bind, TABLE_EVENTS);
         lua_pushnil(L);
         lua_rawseti(L, -2, -(lua_Integer)body->anchor);
         lua_pop(L, 1);
     }
+    body->task.raise = TK_RAISE_NOTHING;
+}
+
+static void raise_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise)
+{
+    if (raise == TK_RAISE_TIMEOUT) {
+        tk_push_error(L, bind, "TimeoutError", "the deadline is over");
+    } else {
+        tk_push_error(L, bind, "TaskletExit", "killed");
+    }
+    lua_error(L);
 }
 
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
+    enum tk_raise raise;
 
-    if (body != NULL && body->raise) {
-        body->raise = false;
-        tk_push_table(L, bind, TABLE_EVENTS);
-        lua_rawgeti(L, -1, -(lua_Integer)body->anchor);
-        lua_pushnil(L);
-        lua_rawseti(L, -3, -(lua_Integer)body->anchor);
-        lua_error(L);
+    if (body == NULL || body->task.raise == TK_RAISE_NOTHING) {
+        return;
     }
+    raise = (enum tk_raise)body->task.raise;
+    body->task.raise = TK_RAISE_NOTHING;
+    if (raise != TK_RAISE_GIVEN) {
+        raise_stop(L, bind, raise);
+    }
+    tk_push_table(L, bind, TABLE_EVENTS);
+    lua_rawgeti(L, -1, -(lua_Integer)body->anchor);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, -(lua_Integer)body->anchor);
+    lua_error(L);
 }
 
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)
@@ -591,6 +686,14 @@ static void push_obstacle(lua_State *L, lua_State *at)
     lua_pushliteral(L, "a metamethod or hook");
 }
 
+RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    if (body->task.stopped) {
+        tk_drop_raise(L, bind, body);
+        raise_stop(L, bind, tk_limit_pending(&body->task));
+    }
+}
+
 /* Says why the caller cannot wait. */
 static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
 {
@@ -609,10 +712,7 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
         push_obstacle(L, lua_isyieldable(L) ? bind->blocked_at : L);
         tk_raise(L, "cannot wait inside the C function '%s'", lua_tostring(L, -1));
     }
-    if (body->killed) {
-        tk_drop_raise(L, bind, body);
-        tk_raise_class(L, "TaskletExit", "killed");
-    }
+    tk_check_stopped(L, bind, body);
     return body;
 }
 
@@ -620,7 +720,8 @@ RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing || body->killed ||
+    if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing ||
+        body->task.stopped ||
         !lua_isyieldable(L)) {
         return refuse_wait(L, bind);
     }
@@ -638,7 +739,7 @@ RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_insert(L, -2);
     lua_rawseti(L, -2, -(lua_Integer)body->anchor);
     lua_pop(L, 1);
-    body->raise = true;
+    body->task.raise = TK_RAISE_GIVEN;
     tk_task_wake(bind->sched, &body->task);
 }
 
@@ -667,7 +768,7 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
     return status;
 }
 
-RAISES void tk_kill_all(struct tk_bind *bind)
+RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
 {
     lua_State *L = bind->L = bind->main;
     int top = lua_gettop(L);
@@ -681,7 +782,9 @@ RAISES void tk_kill_all(struct tk_bind *bind)
 
         lua_rawgeti(L, top + 1, i);
         body = tk_to_body(L, -1, bind);
-        if (body != NULL && body != tk_current(bind) && !body->interrupted) {
+        if (body != NULL && body != tk_current(bind) && !body->interrupted &&
+            body->task.daemon == daemons && !body->internal) {
+            tk_task_count(bind->sched, &body->task, true); /* the loop goes on until it has ended */
             tk_kill(L, bind, body);
         }
         if (body != NULL) {
@@ -742,6 +845,7 @@ void tk_close_all(struct tk_bind *bind)
 
 void tk_run_open(lua_State *L, struct tk_bind *bind)
 {
+    static const luaL_Reg core[] = {{"log", log_error}, {"traceback", traceback}, {NULL, NULL}};
     static const int slots[] = {TABLE_BODY, TABLE_HANDLER};
     static const lua_CFunction functions[] = {body_main, handler};
 
@@ -750,4 +854,7 @@ void tk_run_open(lua_State *L, struct tk_bind *bind)
         lua_pushcclosure(L, functions[i], 1);
         tk_set_table(L, bind, slots[i]);
     }
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
 }

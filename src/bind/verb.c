@@ -62,11 +62,33 @@ void tk_verb_close(struct tk_bind *bind)
     }
 }
 
+lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index)
+{
+    const struct tk_body *body = lua_touserdata(L, index);
+    lua_Number left = -1;
+
+    if (body->timed) {
+        index = lua_absindex(L, index);
+        tk_push_table(L, bind, TABLE_TIMEOUTS);
+        lua_pushvalue(L, index);
+        lua_rawget(L, -2);
+        left = (lua_tonumber(L, -1) - (lua_Number)bind->hooks->now(bind->context) / 1e6) / 1000;
+        lua_pop(L, 2);
+        left = left > 0 ? left : 0;
+    }
+    return left;
+}
+
 RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg)
 {
+    struct tk_body *body = tk_current(bind);
     lua_Number seconds = luaL_optnumber(L, arg, -1);
 
-    (void)bind;
+    if (lua_isnoneornil(L, arg) && body != NULL && body->timed) {
+        tk_push_body(L, bind, body);
+        seconds = tk_seconds_left(L, bind, lua_gettop(L));
+        lua_pop(L, 1);
+    }
     luaL_argcheck(L, seconds == seconds, arg, "not a number");
     return seconds < 0 ? -1 : seconds;
 }
@@ -82,7 +104,7 @@ static int slept(lua_State *L, int status, lua_KContext context)
     if (body->task.verbs != NULL) {
         tk_verb_done(bind, body);
     }
-    if (body->raise) {
+    if (body->task.raise != TK_RAISE_NOTHING) {
         tk_check_raise(L, bind);
     }
     return 0;
@@ -122,13 +144,30 @@ static int module_sleep(lua_State *L)
 
 /* ---- join ---- */
 
-/* Raises a JoinError, or returns all results. */
-static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+enum join_mode {
+    JOIN,     /* returns all results, or raises a JoinError */
+    TRY_JOIN, /* returns true and the first result, or false and a JoinError */
+    AWAIT,    /* returns nothing */
+};
+
+/* The tasklet at 1 has ended. */
+static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body, enum join_mode mode)
 {
     lua_Integer count;
 
+    if (mode == AWAIT) {
+        return 0;
+    }
     tk_observe(bind, body);
     lua_settop(L, 2);
+    if (mode == TRY_JOIN) {
+        lua_pushboolean(L, !body->failed);
+        lua_replace(L, 2);
+        if (!body->failed) {
+            tk_push_result(L, 1, body);
+            return 2;
+        }
+    }
     lua_getiuservalue(L, 1, UV_OUTCOME);
     if (body->failed) {
         const char *text, *name, *how;
@@ -145,6 +184,11 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         lua_setfield(L, -2, "traceback");
         lua_pushvalue(L, 1);
         lua_setfield(L, -2, "tasklet");
+        if (mode == TRY_JOIN) {
+            lua_pushvalue(L, 2);
+            lua_insert(L, -2);
+            return 2;
+        }
         return lua_error(L);
     }
     if (!body->packed) {
@@ -167,28 +211,25 @@ static int joined(lua_State *L, int status, lua_KContext context)
     struct tk_body *target = lua_touserdata(L, 1);
 
     (void)status;
-    (void)context;
     tk_verb_done(bind, tk_current(bind));
     tk_check_raise(L, bind);
     lua_settop(L, 2);
     if (target->task.state != TK_ENDED) {
         return tk_raise_class(L, "TimeoutError", "join took too long");
     }
-    return outcome(L, bind, target);
+    return outcome(L, bind, target, (enum join_mode)context);
 }
 
-/* join(t, timeout): all results of t; its failure is a JoinError. */
-static int module_join(lua_State *L)
+static int join(lua_State *L, struct tk_bind *bind, enum join_mode mode)
 {
-    struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *target = tk_check_body(L, 1, bind), *body;
-    lua_Number seconds = tk_check_timeout(L, bind, 2);
+    lua_Number seconds = mode == AWAIT ? -1 : tk_check_timeout(L, bind, 2);
     struct tk_arg arg = {.given = true, .as.task = &target->task};
 
     lua_settop(L, 2);
     tk_check_open(L, bind);
     if (target->task.state == TK_ENDED) {
-        return outcome(L, bind, target);
+        return outcome(L, bind, target, mode);
     }
     body = tk_check_wait(L, bind);
     if (body == target) {
@@ -200,7 +241,24 @@ static int module_join(lua_State *L)
         tk_verb_wait(L, bind, body, bind->timeout, &arg);
     }
     tk_task_blocked(bind->sched, &body->task);
-    return tk_give_way(L, bind, joined, 0);
+    return tk_give_way(L, bind, joined, (lua_KContext)mode);
+}
+
+/* join(t, timeout): all results of t; its failure is a JoinError. */
+static int module_join(lua_State *L)
+{
+    return join(L, tk_bind_of(L), JOIN);
+}
+
+/* For the Lua part: try_join(t, timeout), await(t). */
+static int try_join(lua_State *L)
+{
+    return join(L, tk_bind_of(L), TRY_JOIN);
+}
+
+static int await(lua_State *L)
+{
+    return join(L, tk_bind_of(L), AWAIT);
 }
 
 /* now(): milliseconds, with fractions, of the monotonic clock. */
@@ -217,9 +275,12 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg functions[] = {
         {"sleep", module_sleep}, {"yield_", module_yield_}, {"join", module_join}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"try_join", try_join}, {"await", await}, {NULL, NULL}};
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
-    (void)bind;
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, functions);
     lua_pop(L, 1);

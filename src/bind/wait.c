@@ -284,7 +284,7 @@ static int waited(lua_State *L, int status, lua_KContext context)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind);
 
-    if (status == LUA_YIELD && body->raise) {
+    if (status == LUA_YIELD && body->task.raise != TK_RAISE_NOTHING) {
         tk_check_raise(L, bind);
     }
     push_event(L, bind);
@@ -372,9 +372,7 @@ static int install_stock(lua_State *L)
     struct tk_body *body = lua_touserdata(L, lua_upvalueindex(2));
 
     tk_check_open(L, bind);
-    if (body->killed) {
-        return tk_raise_class(L, "TaskletExit", "killed");
-    }
+    tk_check_stopped(L, bind, body);
     if (lua_gettop(L) == 1 && tk_is_message(L, 1, bind)) {
         tk_message_send(L, bind, 1, body);
         lua_settop(L, 0);
@@ -427,7 +425,7 @@ void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
 
 void tk_stock_event(struct tk_bind *bind, struct tk_body *body)
 {
-    if (!body->raise && bind->event.wait != NULL) {
+    if (body->task.raise == TK_RAISE_NOTHING && bind->event.wait != NULL) {
         lua_State *co = body->co;
 
         push_event(co, bind);

@@ -5,7 +5,7 @@
 #include "core/sched.h"
 
 void tk_firing_free(struct tk_sched *sched, struct tk_firing *firing);
-struct tk_firing *tk_ring_take(struct tk_firing **last);
+struct tk_firing *tk_firing_take(struct tk_firing **last);
 void tk_wait_hold(struct tk_wait *wait, struct tk_task *task);
 void tk_wait_let_go(struct tk_wait *wait, struct tk_sched *sched);
 void tk_wait_release(struct tk_wait *wait, struct tk_sched *sched);

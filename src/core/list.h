@@ -88,4 +88,29 @@ static inline void tk_list_splice(struct tk_list *list, struct tk_list *source)
     tk_list_init(source);
 }
 
+/*
+ * A ring: a list without a head, known by its first member; NULL is the empty one. It costs one
+ * pointer where it is mostly empty.
+ */
+static inline void tk_ring_push(struct tk_list **ring, struct tk_list *node)
+{
+    if (*ring == NULL) {
+        tk_list_init(node);
+        *ring = node;
+    } else {
+        tk_list_insert_before(*ring, node);
+    }
+}
+
+/* Takes a node, which is in this ring, out of it. */
+static inline void tk_ring_remove(struct tk_list **ring, struct tk_list *node)
+{
+    if (node->next == node) {
+        *ring = NULL;
+    } else if (*ring == node) {
+        *ring = node->next;
+    }
+    tk_list_remove(node);
+}
+
 #endif

@@ -116,7 +116,7 @@ static enum tk_verdict judge_name(const struct tk_task *task, const struct tk_at
                                   struct tk_filter **by, bool *any)
 {
     *any = false;
-    for (struct tk_wait *wait = task->waits; wait != NULL; wait = wait->as.next) {
+    for (struct tk_wait *wait = tk_task_waits(task); wait != NULL; wait = wait->as.next) {
         if ((wait->kind->flags & TK_MAIL) != 0) {
             struct tk_filter *filter = tk_container_of(wait, struct tk_filter, wait);
             enum tk_verdict verdict = tk_filter_verdict(filter, name);
@@ -274,7 +274,7 @@ static struct tk_message *find(const struct tk_task *task, struct tk_filter **fi
     if (mail == NULL || mail->count == 0) {
         return NULL;
     }
-    for (struct tk_wait *wait = task->waits; wait != NULL; wait = wait->as.next) {
+    for (struct tk_wait *wait = tk_task_waits(task); wait != NULL; wait = wait->as.next) {
         if ((wait->kind->flags & TK_MAIL) != 0) {
             names += tk_container_of(wait, struct tk_filter, wait)->accepts;
         }
@@ -285,7 +285,7 @@ static struct tk_message *find(const struct tk_task *task, struct tk_filter **fi
         }
         return best;
     }
-    for (struct tk_wait *wait = task->waits; wait != NULL; wait = wait->as.next) {
+    for (struct tk_wait *wait = tk_task_waits(task); wait != NULL; wait = wait->as.next) {
         struct tk_filter *own = tk_container_of(wait, struct tk_filter, wait);
 
         for (size_t i = 0; (wait->kind->flags & TK_MAIL) != 0 && i < own->accepts; i++) {

@@ -19,9 +19,10 @@
 #define CHUNKS_IN_REGION 32
 #define REGION_SIZE (CHUNK_SIZE * CHUNKS_IN_REGION)
 
-/* From so many regions on their pages are asked for at once: a fault for each costs several times
+/* From so many regions on pages are asked for many at once: a fault for each costs several times
  * as much. */
 #define SMALL_PROGRAM 4
+#define CHUNKS_AT_ONCE 8
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -91,17 +92,14 @@ static int add_region(struct tk_pool *pool)
         free(region);
         return -1;
     }
-    if (++pool->count > SMALL_PROGRAM) {
-        madvise(region->memory, REGION_SIZE,
-                MADV_POPULATE_WRITE); /* a wish: no matter if refused */
-    }
+    pool->count++;
     region->next = pool->regions;
     pool->regions = region;
     pool->carved = 0;
     return 0;
 }
 
-/* A chunk that no block is in; memory is not touched before it is needed. */
+/* A chunk that no block is in; memory is not touched long before it is needed. */
 static struct chunk *empty_chunk(struct tk_pool *pool)
 {
     struct chunk *chunk;
@@ -114,7 +112,13 @@ static struct chunk *empty_chunk(struct tk_pool *pool)
     if ((pool->regions == NULL || pool->carved == CHUNKS_IN_REGION) && add_region(pool) < 0) {
         return NULL;
     }
-    return (struct chunk *)((char *)pool->regions->memory + pool->carved++ * CHUNK_SIZE);
+    chunk = (struct chunk *)((char *)pool->regions->memory + pool->carved * CHUNK_SIZE);
+    if (pool->count > SMALL_PROGRAM && pool->carved % CHUNKS_AT_ONCE == 0) {
+        madvise(chunk, CHUNKS_AT_ONCE * CHUNK_SIZE,
+                MADV_POPULATE_WRITE); /* a wish: no matter if refused */
+    }
+    pool->carved++;
+    return chunk;
 }
 
 static struct chunk *chunk_for(struct tk_pool *pool, size_t class)

@@ -12,9 +12,9 @@
 
 #include "core/inside.h"
 
-/* Events that may be taken without giving way, from one look at the run queue to the next. */
 /* Resumptions in a nested run: far more than any chain that ends. */
 #define NESTED_BUDGET 1000000
+/* Events that may be taken without giving way, from one look at the run queue to the next. */
 #define CREDIT 256
 #define CREDIT_AFTER_CUT 16
 
@@ -46,12 +46,13 @@ void tk_sched_finish(struct tk_sched *sched)
 static void unchain(struct tk_sched *sched, struct tk_task *task)
 {
     struct tk_frame *frame = sched->frame;
+    struct tk_task *ahead = tk_task_queued(task) ? NULL : task->chained.ahead;
 
     if (task->behind != NULL) {
-        task->behind->ahead = task->ahead;
+        task->behind->chained.ahead = ahead;
     }
-    if (task->ahead != NULL) {
-        task->ahead->behind = task->behind;
+    if (ahead != NULL) {
+        ahead->behind = task->behind;
     } else if (sched->chain == task) {
         sched->chain = task->behind;
     } else if (tk_task_queued(task)) {
@@ -70,12 +71,12 @@ static void unchain(struct tk_sched *sched, struct tk_task *task)
         }
     }
     if (sched->batch_last == task) {
-        sched->batch_last = task->ahead;
+        sched->batch_last = ahead;
     }
     if (sched->batch == task) {
         sched->batch = task->behind;
     }
-    task->ahead = task->behind = NULL;
+    task->chained.ahead = task->behind = NULL;
 }
 
 struct tk_task *tk_sched_next(struct tk_sched *sched)
@@ -93,7 +94,7 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
     }
     sched->chain = task->behind;
     if (sched->chain != NULL) {
-        sched->chain->ahead = NULL;
+        sched->chain->chained.ahead = NULL;
     }
     task->behind = NULL;
     return task;
@@ -119,14 +120,14 @@ void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current)
         current->state = TK_HANDED;
         current->behind = sched->chain;
         if (sched->chain != NULL) {
-            sched->chain->ahead = current;
+            sched->chain->chained.ahead = current;
         }
         sched->chain = current;
     }
     if (sched->batch != NULL) {
         sched->batch_last->behind = sched->chain;
         if (sched->chain != NULL) {
-            sched->chain->ahead = sched->batch_last;
+            sched->chain->chained.ahead = sched->batch_last;
         }
         sched->chain = sched->batch;
         sched->batch = sched->batch_last = NULL;
@@ -165,7 +166,7 @@ static void join_batch(struct tk_sched *sched, struct tk_task *task)
 {
     task->state = TK_HANDED;
     task->behind = NULL;
-    task->ahead = sched->batch_last;
+    task->chained.ahead = sched->batch_last;
     if (sched->batch_last != NULL) {
         sched->batch_last->behind = task;
     } else {
@@ -197,6 +198,8 @@ void tk_task_wake(struct tk_sched *sched, struct tk_task *task)
 
 void tk_task_begin(struct tk_sched *sched, struct tk_task *task, bool now)
 {
+    task->begun = true;
+    sched->begun++;
     if (!task->daemon) {
         tk_task_count(sched, task, true);
     }

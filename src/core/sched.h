@@ -54,6 +54,7 @@ struct tk_sched {
     struct tk_task *batch_last;
     struct tk_firing *spare; /* pool */
     size_t alive;            /* tasks that keep the loop going */
+    size_t begun;            /* tasks that have begun and not ended */
     int budget;              /* resumptions left in this turn of the loop */
     int credit;              /* events that may be taken without giving way */
     const struct tk_sched_hooks *hooks;

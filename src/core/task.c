@@ -9,12 +9,13 @@
 #include <string.h>
 
 #include "core/inside.h"
+#include "core/limit.h"
 #include "core/mailbox.h"
+#include "core/tree.h"
 
 void tk_task_init(struct tk_task *task)
 {
     memset(task, 0, sizeof *task);
-    tk_list_init(&task->watchers);
 }
 
 static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault, bool again)
@@ -53,7 +54,7 @@ static int arm_list(struct tk_sched *sched, struct tk_task *task, struct tk_wait
         int rc = 0;
 
         if (wait->task == NULL) {
-            bool again = wait == task->last && (wait->flags & TK_LAST) != 0;
+            bool again = task->let_go && wait == task->last && (wait->flags & TK_LAST) != 0;
 
             tk_wait_hold(wait, task);
             rc = arm(wait, sched, fault, again);
@@ -96,7 +97,7 @@ static bool stands_before(struct tk_wait **list, size_t place)
 /* Are the filters of the list those of the task's, in the same order? */
 static bool same_filters(const struct tk_task *task, struct tk_wait **list, size_t count)
 {
-    struct tk_wait *old = next_filter(task->waits);
+    struct tk_wait *old = next_filter(tk_task_waits(task));
 
     for (size_t i = 0; i < count; i++) {
         if ((list[i]->kind->flags & TK_MAIL) == 0) {
@@ -116,8 +117,9 @@ static bool same_filters(const struct tk_task *task, struct tk_wait **list, size
 static void relink(struct tk_sched *sched, struct tk_task *task, struct tk_wait **list,
                    size_t count)
 {
-    struct tk_wait *old = task->waits, **link = &task->waits, *gone = NULL;
+    struct tk_wait *old = tk_task_waits(task), **link = &task->waits, *gone = NULL;
 
+    task->let_go = false;
     for (size_t i = 0; i < count; i++) {
         list[i]->flags |= TK_MARKED;
     }
@@ -166,7 +168,6 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
         return rc;
     }
     kept = kept && task->fired != NULL;
-    task->last = NULL;
     filters = !same_filters(task, list, count);
     relink(sched, task, list, count);
     if (task->mail != NULL) {
@@ -189,7 +190,7 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
  * has none. */
 static struct tk_wait *unrecorded(struct tk_task *task)
 {
-    for (struct tk_wait *wait = task->waits; wait != NULL; wait = wait->as.next) {
+    for (struct tk_wait *wait = tk_task_waits(task); wait != NULL; wait = wait->as.next) {
         if (wait->pending > 0) {
             wait->pending = 0;
             return wait;
@@ -206,10 +207,9 @@ static struct tk_wait *unrecorded(struct tk_task *task)
  */
 static void let_go_of_light(struct tk_task *task, struct tk_wait *wait)
 {
-    if (task->waits == wait && wait->as.next == NULL && (wait->kind->flags & TK_LIGHT) != 0 &&
+    if (!task->let_go && task->waits == wait && wait->as.next == NULL && (wait->kind->flags & TK_LIGHT) != 0 &&
         (wait->flags & TK_ARMED) == 0 && wait->pending == 0) {
-        task->waits = NULL;
-        task->last = wait;
+        task->let_go = true;
         wait->task = NULL;
         wait->as.kept = NULL;
         wait->flags |= TK_LAST;
@@ -218,7 +218,7 @@ static void let_go_of_light(struct tk_task *task, struct tk_wait *wait)
 
 bool tk_task_take(struct tk_sched *sched, struct tk_task *task, struct tk_event *event)
 {
-    struct tk_firing *firing = tk_ring_take(&task->fired);
+    struct tk_firing *firing = tk_firing_take(&task->fired);
     struct tk_filter *filter = NULL;
 
     if (firing != NULL) {
@@ -291,6 +291,18 @@ struct tk_wait *tk_task_unblock(struct tk_sched *sched, struct tk_task *task)
     return wait;
 }
 
+/* It counts no more, is nobody's child and parent, and under no limit. */
+static void leave_all(struct tk_sched *sched, struct tk_task *task)
+{
+    tk_limit_leave_all(sched, task);
+    tk_tree_leave(task);
+    tk_task_count(sched, task, false);
+    if (task->begun) {
+        task->begun = false;
+        sched->begun--;
+    }
+}
+
 void tk_task_end(struct tk_sched *sched, struct tk_task *task)
 {
     if (task->state == TK_ENDED) {
@@ -302,14 +314,13 @@ void tk_task_end(struct tk_sched *sched, struct tk_task *task)
     task->mail = NULL;
     task->state = TK_ENDED;
     task->sending = false;
-    while (!tk_list_empty(&task->watchers)) {
-        struct tk_list *node = tk_list_first(&task->watchers);
-        struct tk_watch *watch = tk_container_of(node, struct tk_watch, node);
+    leave_all(sched, task);
+    while (task->watchers != NULL) {
+        struct tk_watch *watch = tk_container_of(task->watchers, struct tk_watch, node);
 
-        tk_list_remove(node);
+        tk_ring_remove(&task->watchers, task->watchers);
         tk_wait_fire(&watch->wait, sched, NULL);
     }
-    tk_task_count(sched, task, false);
 }
 
 void tk_task_finish(struct tk_sched *sched, struct tk_task *task)
@@ -318,9 +329,9 @@ void tk_task_finish(struct tk_sched *sched, struct tk_task *task)
     tk_task_clear(sched, task);
     tk_mailbox_free(sched, task->mail);
     task->mail = NULL;
-    while (!tk_list_empty(&task->watchers)) {
-        tk_list_remove(tk_list_first(&task->watchers));
+    while (task->watchers != NULL) {
+        tk_ring_remove(&task->watchers, task->watchers);
     }
-    tk_task_count(sched, task, false);
     task->state = TK_ENDED;
+    leave_all(sched, task);
 }

@@ -72,7 +72,7 @@ static void ring_insert(struct tk_firing **last, struct tk_firing *firing)
     at->next = firing;
 }
 
-struct tk_firing *tk_ring_take(struct tk_firing **last)
+struct tk_firing *tk_firing_take(struct tk_firing **last)
 {
     struct tk_firing *first;
 
@@ -93,7 +93,7 @@ static void ring_part(struct tk_firing **last, const struct tk_wait *wait, struc
 {
     struct tk_firing *rest = NULL, *firing;
 
-    while ((firing = tk_ring_take(last)) != NULL) {
+    while ((firing = tk_firing_take(last)) != NULL) {
         ring_append(firing->wait == wait ? to : &rest, firing);
     }
     *last = rest;
@@ -103,7 +103,7 @@ static void drop_ring(struct tk_sched *sched, struct tk_firing **last)
 {
     struct tk_firing *firing;
 
-    while ((firing = tk_ring_take(last)) != NULL) {
+    while ((firing = tk_firing_take(last)) != NULL) {
         if (sched == NULL) {
             free(firing);
             continue;
@@ -144,7 +144,7 @@ void tk_wait_hold(struct tk_wait *wait, struct tk_task *task)
     wait->task = task;
     wait->as.next = NULL;
     wait->flags &= ~(unsigned)(TK_LAST | TK_CURRENT);
-    while ((firing = tk_ring_take(&kept)) != NULL) {
+    while ((firing = tk_firing_take(&kept)) != NULL) {
         ring_append(&task->fired, firing);
     }
 }
@@ -179,8 +179,11 @@ void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched)
         return;
     }
     if (task != NULL) {
-        struct tk_wait **link = (wait->flags & TK_VERB) != 0 ? &task->verbs : &task->waits;
+        struct tk_wait *none = NULL, **link = task->let_go ? &none : &task->waits;
 
+        if ((wait->flags & TK_VERB) != 0) {
+            link = &task->verbs;
+        }
         while (*link != NULL && *link != wait) {
             link = &(*link)->as.next;
         }

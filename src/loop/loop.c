@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/limit.h"
 #include "loop/children.h"
 #include "loop/fds.h"
 #include "loop/signals.h"
@@ -51,8 +52,14 @@ static void fire_timers(struct tk_loop *loop)
     }
     now = tk_loop_now(loop);
     while ((timer = tk_wheel_expire(&sched->wheel, now)) != NULL) {
+        struct tk_wait *wait = &tk_container_of(timer, struct tk_timed, timer)->wait;
+
         timer->due = now; /* for what is armed again: when it fired */
-        tk_wait_fire(&tk_container_of(timer, struct tk_timed, timer)->wait, sched, NULL);
+        if (wait->kind == &tk_limit_kind) {
+            tk_limit_expire(sched, (struct tk_limit *)wait);
+        } else {
+            tk_wait_fire(wait, sched, NULL);
+        }
     }
 }
 

@@ -22,15 +22,19 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
     if (watch->target->state == TK_ENDED) {
         tk_wait_fire(wait, sched, NULL);
     } else {
-        tk_list_push(&watch->target->watchers, &watch->node);
+        tk_ring_push(&watch->target->watchers, &watch->node);
     }
     return 0;
 }
 
 static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 {
+    struct tk_watch *watch = (struct tk_watch *)wait;
+
     (void)sched;
-    tk_list_remove(&((struct tk_watch *)wait)->node);
+    if (tk_list_linked(&watch->node)) {
+        tk_ring_remove(&watch->target->watchers, &watch->node);
+    }
 }
 
 static struct tk_task *target(const struct tk_wait *wait)

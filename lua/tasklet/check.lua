@@ -1,0 +1,80 @@
+-- Checks of arguments, in Lua's own words. `level` of an error is that of the caller of the function
+-- whose argument it is.
+local M, core = ...
+
+local function type_name(value)
+    local mt = getmetatable(value)
+    local name = type(mt) == "table" and rawget(mt, "__name")
+    return type(name) == "string" and name or type(value)
+end
+
+--- Raises: argument `n` of the function `name` is wrong. Called by what the script has called.
+local function bad(n, name, message)
+    error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
+end
+
+--- Raises unless the value is a number that is not negative (if `positive`), and no NaN.
+function core.check_number(n, name, value, least)
+    if type(value) ~= "number" then
+        bad(n, name, "number expected, got " .. (value == nil and "no value" or type_name(value)))
+    elseif value ~= value or least and value < least then
+        bad(n, name, least and "time must not be negative" or "not a number")
+    end
+    return value
+end
+
+--- Raises unless the value can be called.
+function core.check_callable(n, name, value)
+    local mt = getmetatable(value)
+    if type(value) ~= "function" and not (type(mt) == "table" and mt.__call) then
+        bad(n, name, "function expected, got " .. (value == nil and "no value" or type_name(value)))
+    end
+    return value
+end
+
+--- Raises unless the value is a table of options that are all known; nil is none. `known` maps names
+--- to types.
+function core.check_options(n, name, options, known)
+    if options == nil then
+        return {}
+    elseif type(options) ~= "table" then
+        bad(n, name, "table expected, got " .. type_name(options))
+    end
+    for key, value in pairs(options) do
+        local expected = known[key]
+        if not expected then
+            local names = {}
+            for option in pairs(known) do
+                names[#names + 1] = option
+            end
+            table.sort(names)
+            bad(n, name, ("unknown option '%s' (known: %s)"):format(tostring(key),
+                table.concat(names, ", ")))
+        elseif type(value) ~= expected then
+            bad(n, name, ("option '%s': %s expected, got %s"):format(key, expected,
+                type_name(value)))
+        end
+    end
+    return options
+end
+
+--- The options of `tasklet.new`.
+core.new_options = { name = "string", daemon = "boolean", max_mailbox_len = "number" }
+
+--- Raises unless the value is a list, each element of which `test` accepts.
+function core.check_list(n, name, list, what, test)
+    if type(list) ~= "table" then
+        bad(n, name, ("list of %ss expected, got %s"):format(what, type_name(list)))
+    end
+    for i = 1, #list do
+        if not test(list[i]) then
+            bad(n, name, ("%s expected at %d, got %s"):format(what, i, type_name(list[i])))
+        end
+    end
+    return list
+end
+
+--- Raises a TaskletError with the position of the caller's caller.
+function core.raise_state(message)
+    error(M.TaskletError(core.where(3) .. message), 0)
+end
