@@ -8,13 +8,18 @@ local model = require "spec.model.model"
 
 local M = {}
 
+-- What is told beside the trace, on standard error.
+---@class spec.model.Said
+---@field warnings string[] sorted
+---@field reports {surely: integer, maybe: integer} errors that nobody took
+
 local MOST = 2000 -- runs of the model for one program
 
 ---@param program table
 ---@param choices boolean[]
 ---@return string[] trace
 ---@return integer[] points how long the trace was at each choice
----@return string[] warnings
+---@return spec.model.Said said
 local function run_model(program, choices)
     local trace, points = {}, {}
     local function choose()
@@ -30,7 +35,8 @@ local function run_model(program, choices)
     elseif t.task.failed then
         trace[#trace + 1] = "the supervisor failed: " .. tostring(t.task.error)
     end
-    return trace, points, warnings
+    table.sort(warnings)
+    return trace, points, { warnings = warnings, reports = scheduler.reports }
 end
 
 ---@param a string[]
@@ -49,17 +55,17 @@ end
 ---@return boolean same
 ---@return string[] trace of the model, the one that agrees longest
 ---@return integer runs of the model
----@return string[] warnings
+---@return spec.model.Said said by the model
 function M.explain(program, trace)
     local choices = {}
-    local best, best_at, best_warnings = nil, 0, nil
+    local best, best_at, best_said = nil, 0, nil
     for run = 1, MOST do
-        local own, points, warnings = run_model(program, choices)
+        local own, points, said = run_model(program, choices)
         local at = difference(trace, own)
         if not at then
-            return true, own, run, warnings
+            return true, own, run, said
         elseif at > best_at then
-            best, best_at, best_warnings = own, at, warnings
+            best, best_at, best_said = own, at, said
         end
         -- The last choice that was made before the traces differed, and was made the usual way.
         local last
@@ -70,7 +76,7 @@ function M.explain(program, trace)
             end
         end
         if not last then
-            return false, best, run, best_warnings
+            return false, best, run, best_said
         end
         local other = table.move(choices, 1, last - 1, 1, {})
         for i = 1, last - 1 do
@@ -79,7 +85,7 @@ function M.explain(program, trace)
         other[last] = true
         choices = other
     end
-    return false, best, MOST, best_warnings
+    return false, best, MOST, best_said
 end
 
 M.run_model = run_model

@@ -3,7 +3,7 @@
 ---@param S spec.model.Scheduler
 ---@param kinds table<string, table>
 ---@param fail fun(class: string, message: string)
----@return table Emitter
+---@return fun(): table # makes a class whose instances share the signal "s"
 return function(S, kinds, fail)
     local ids = 0
 
@@ -92,16 +92,11 @@ return function(S, kinds, fail)
         S:hand_over()
     end
 
-    local Emitter = {}
-
-    ---@return table class whose instances share a signal
-    function Emitter.subclass()
+    return function()
         return setmetatable({ waits = {} }, {
             __call = function(class)
                 return setmetatable({ class = class, waits = {}, handlers = {} }, methods)
             end,
         })
     end
-
-    return Emitter
 end

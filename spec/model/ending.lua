@@ -3,8 +3,8 @@
 ---@param S spec.model.Scheduler
 ---@param fail fun(class: string, message: string)
 ---@param exit fun(): table makes a TaskletExit
----@param report fun(text: any) an error that came where nobody takes it
-return function(S, fail, exit, report)
+---@param is_exit fun(value: any): boolean
+return function(S, fail, exit, is_exit)
     ---Raises if the running code cannot wait.
     function S:check_wait()
         local task = self.current
@@ -70,8 +70,18 @@ return function(S, fail, exit, report)
         self:check_raise()
     end
 
+    ---Somebody asks about a tasklet that may have failed, so it is not reported any more; if a turn
+    ---of the loop has ended since, it was.
+    function S:observe(target)
+        if target.unseen then
+            local kind = target.unseen == self.looks and "maybe" or "surely"
+            self.reports[kind] = self.reports[kind] + 1
+            target.unseen = nil
+        end
+    end
+
     local function outcome(target)
-        target.observed = true
+        S:observe(target)
         if target.failed then
             local err = fail("JoinError", "joined one that failed", true)
             err.cause, err.tasklet = target.error, target.face
@@ -110,10 +120,10 @@ return function(S, fail, exit, report)
     local function outside(f, ...)
         local current = S.current
         S.current = nil
-        local ok, err = pcall(f, ...)
+        local ok = pcall(f, ...)
         S.current = current
         if not ok then
-            report(err)
+            S.reports.surely = S.reports.surely + 1
         end
     end
 
@@ -156,7 +166,9 @@ return function(S, fail, exit, report)
         for _, watcher in ipairs(watchers) do
             watcher:ended()
         end
-        task.observed = observed
+        if task.failed and not observed and not is_exit(task.error) then
+            task.unseen = self.looks
+        end
         call_callbacks(task)
     end
 
@@ -192,7 +204,7 @@ return function(S, fail, exit, report)
     function S:add_callback(task, f, ...)
         local callback = { f = f, args = table.pack(...) }
         table.insert(task.callbacks, callback)
-        task.observed = true
+        self:observe(task)
         if task.state == "ended" and not task.late then
             task.late = true
             local late = self:make(function()

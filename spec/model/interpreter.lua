@@ -1,9 +1,9 @@
--- Runs a program, which is data, on the real thing or on the model, and writes down what happens.
+-- Runs a program, which is data, on the real thing or on the model; writes down what happens.
 --
--- A program is {conditions=, scripts=}. A script is a list of steps, the body of the tasklet of that
+-- A program is {conditions=, scripts=}. A script is a list of steps, the body of the tasklet of its
 -- number. The first is started at the beginning, the others by steps. A step is a list: a verb and
--- its arguments, nested lists of steps among them. What a step refers to and is not there (a tasklet
--- that was not started) makes it a step that does nothing, so that any step can be left out.
+-- its arguments, nested lists of steps among them. What a step refers to and is not there, such as
+-- a tasklet that was not started, makes it a step that does nothing, so any step can be left out.
 
 local M = {}
 
@@ -53,8 +53,8 @@ local function describe(world, err)
         -- Generators put positions before the strings that they pass on, and where a join callback
         -- fails a traceback stands behind.
         err = err:match("^[^\n]*")
-        return err:find("bad argument", 1, true) and "bad argument" or err:match("^%S+:%d+: .*(e%d+)$")
-            or err
+        return err:find("bad argument", 1, true) and "bad argument"
+            or err:match("^%S+:%d+: .*(e%d+)$") or err
     elseif api.JoinError:is(err) then
         local also = {}
         for _, other in ipairs(err.others or {}) do
@@ -144,8 +144,12 @@ end
 -- Where the object of a condition is kept. Of a timeout that fires each tasklet has one of its own:
 -- whether one that has fired is still taken is not told.
 local function key_of(ctx, number)
-    local spec = ctx.world.program.conditions[number]
-    return spec[1] == "timeout" and spec[2] == 0 and number .. " of " .. ctx.name or number
+    local world = ctx.world
+    local spec = world.program.conditions[number]
+    if spec[1] == "timeout" and spec[2] == 0 then
+        return number .. " of " .. number_of(world, world.api.current())
+    end
+    return number
 end
 
 ---@return table? # nil: what it is about is not there yet
@@ -567,7 +571,7 @@ function M.supervisor(api, program, trace)
         errors = {},
         counts = {},
     }
-    local Class = api.Emitter:subclass("Class", { "s" })
+    local Class = api.emitter_class()
     world.emitters[0] = Class
     for i = 1, 2 do
         world.emitters[i] = Class()

@@ -1,24 +1,35 @@
 -- Runs random programs on the real thing and on the model, and compares.
 --
---   lua5.4 spec/model/main.lua [--seed N] [--programs N] [--progress FILE] [--without FAMILY]
---                              [--only FAMILIES] [--go-on] [--show] [--no-shrink]
+--   lua5.4 spec/model/main.lua [--seed N] [--programs N] [--progress FILE] [--only FAMILIES]
+--                              [--without FAMILIES] [--go-on] [--show] [--no-shrink]
 --
--- --progress: the seed that runs is written into FILE, for the sake of whoever finds us crashed.
--- --go-on: not only the first failure. --show: the program and its traces, in any case.
--- Status 0: the traces are equal. 1: they differ, and what is printed tells.
-local compare = require "spec.model.compare" -- before the module, for the sake of stock coroutines
+-- --progress: the seed that runs is written into FILE, for whoever finds that we crashed. --only,
+-- --without: families of steps, see generator.lua; "core" is always there. --go-on: not only the
+-- first failure. --show: each program with its traces.
+-- Status 0: the traces are equal. 1: they differ, and what is printed tells how.
+local check = require "spec.model.check"
 local generator = require "spec.model.generator"
 local shrink = require "spec.model.shrink"
 
 local tasklet = require "tasklet"
-local real = require "spec.model.real"
-
-local MOST_LINES = 30 -- shown, from where two traces differ
-
-local MOST_LINES = 30 -- shown, from where two traces differ
 
 local options = { seed = 1, programs = 1 }
 local on = generator.families(tasklet)
+
+local function set_families(names, only)
+    local named = {}
+    for name in names:gmatch("%w+") do
+        assert(on[name] ~= nil, "there is no family " .. name)
+        named[name] = true
+    end
+    for name in pairs(on) do
+        if only then
+            on[name] = on[name] and (name == "core" or named[name] or false)
+        elseif named[name] then
+            on[name] = false
+        end
+    end
+end
 
 local function read_arguments()
     local i = 1
@@ -30,14 +41,8 @@ local function read_arguments()
         elseif name == "--progress" then
             options.progress = assert(io.open(value, "w"))
             options.progress:setvbuf("no")
-        elseif name == "--without" then
-            for family in value:gmatch("%w+") do
-                on[family] = false
-            end
-        elseif name == "--only" then
-            for family in pairs(on) do
-                on[family] = family == "core" or value:find(family, 1, true) ~= nil
-            end
+        elseif name == "--only" or name == "--without" then
+            set_families(value, name == "--only")
         elseif name == "--go-on" or name == "--show" or name == "--no-shrink" then
             options[name:sub(3)] = true
             i = i - 1
@@ -47,74 +52,48 @@ local function read_arguments()
     end
 end
 
-local function side_by_side(left, right)
-    local width, lines = 4, {}
-    for _, line in ipairs(left) do
-        width = math.max(width, math.min(#line, 70))
+-- Prints a failure, shrunk.
+local function tell(seed, program, result)
+    local smaller, again = program, result
+    if not options["no-shrink"] then
+        smaller = shrink.shrink(program, function(other) return not check.try(other).same end)
+        again = check.try(smaller)
     end
-    local length, differ = math.max(#left, #right), 0
-    for i = 1, length do
-        local a, b = left[i] or "", right[i] or ""
-        differ = differ + (a == b and 0 or 1)
-        if differ > MOST_LINES then
-            lines[i] = ("  ... %d lines more"):format(length - i + 1)
-            break
-        end
-        lines[i] = ("%s %-" .. width .. "s | %s"):format(a == b and " " or "*", a, b)
+    if again.same then
+        io.write("It does not differ any more when run again. It was:\n")
+        smaller, again = program, result
     end
-    return ("  %-" .. width .. "s | the model\n"):format("the real thing")
-        .. table.concat(lines, "\n") .. "\n"
-end
-
----@return boolean same
----@return string[] trace of the real thing
----@return string[] trace of the model
----@return integer runs of the model
-local function try(program)
-    local trace = real.run(program)
-    local same, own, runs = compare.explain(program, trace)
-    return same, trace, own, runs
-end
-
-local function show(seed, program, trace, own)
-    io.write(("seed %d\n%s\n%s\n"):format(seed, shrink.text(program), side_by_side(trace, own)))
+    io.write(("seed %d\n%s\n"):format(seed, check.text(smaller, again)))
 end
 
 local function run_all()
-    local failures, runs, lines = 0, 0, 0
+    local done, failures, runs, lines = 0, 0, 0, 0
     for seed = options.seed, options.seed + options.programs - 1 do
         if options.progress then
             options.progress:seek("set")
             options.progress:write(seed, "\n")
         end
         local program = generator.make(seed, on)
-        local same, trace, own, model_runs = try(program)
-        runs, lines = runs + model_runs, lines + #trace
+        local result = check.try(program)
+        done, runs, lines = done + 1, runs + result.runs, lines + #result.trace
         if options.show then
-            show(seed, program, trace, own)
+            io.write(("seed %d\n%s\n"):format(seed, check.text(program, result)))
         end
-        if not same then
+        if not result.same then
             failures = failures + 1
-            if not options["no-shrink"] then
-                program = shrink.shrink(program, function(smaller) return not try(smaller) end)
-                same, trace, own = try(program)
-            end
-            if same then
-                io.write(("seed %d: it does not differ any more when run again\n"):format(seed))
-            else
-                show(seed, program, trace, own)
-            end
+            tell(seed, program, result)
             if not options["go-on"] then
                 break
             end
         end
     end
     io.write(("%d programs from seed %d, %d differ; %d lines, the model ran %d times\n"):format(
-        options.programs, options.seed, failures, lines, runs))
+        done, options.seed, failures, lines, runs))
     return failures == 0
 end
 
 read_arguments()
+warn("@on")
 local well
 if tasklet.current() then
     well = run_all()
@@ -125,6 +104,7 @@ else
         if not ok then
             io.stderr:write(err, "\n")
         end
+        tasklet.mainloop.quit(0) -- a failure may leave something that would keep the loop going
     end)
     tasklet.mainloop.run()
 end

@@ -46,8 +46,10 @@ function M.new(choose)
 
     local kinds, condition = require "spec.model.waiting"(S, fail)
     require "spec.model.mail"(S, kinds, fail, warn)
-    require "spec.model.ending"(S, fail, exit, warn)
-    api.Emitter = require "spec.model.emitter"(S, kinds, fail)
+    require "spec.model.ending"(S, fail, exit, function(value)
+        return api.TaskletExit:is(value)
+    end)
+    api.emitter_class = require "spec.model.emitter"(S, kinds, fail)
 
     -- ---- tasklets ----
 

@@ -46,6 +46,8 @@ local function new(choose)
         armed = 0,
         tasks = 0,
         barrier = 0,
+        looks = 0, -- at the timers: turns of the loop
+        reports = { surely = 0, maybe = 0 }, -- of errors that nobody takes
         finish = nil, -- set by ending.lua
     }, Scheduler)
 end
@@ -92,6 +94,7 @@ end
 
 function Scheduler:fire_timers()
     local now, due = self:now(), {}
+    self.looks = self.looks + 1
     for _, timer in ipairs(self.timers) do
         if timer.due <= now then
             due[#due + 1] = timer
@@ -223,7 +226,7 @@ end
 function Scheduler:wrap(f)
     local co = co_create(f)
     local function returned(ok, ...)
-        while ok and ... == GIVE_WAY do
+        if ok and ... == GIVE_WAY then
             co_yield(GIVE_WAY)
             return returned(co_resume(co))
         end
@@ -328,13 +331,13 @@ end
 ---Runs those that are ready, until nobody is or the loop looks at its timers.
 local function drain(self)
     while self:any_ready() do
+        if self:any_due() and self.choose() then
+            return
+        end
         local task = self:pop()
         task.chain = self.chain
         table.insert(self.chain, task)
         self:drive()
-        if self:any_ready() and self:any_due() and self.choose() then
-            return
-        end
     end
 end
 

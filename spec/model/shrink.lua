@@ -62,7 +62,8 @@ local function unfold(program, path, index)
     end
     for i = #step, 2, -1 do
         local inner = step[i]
-        if type(inner) == "table" and type(inner[1]) == "table" and type(inner[1][1]) == "string" then
+        if type(inner) == "table" and type(inner[1]) == "table"
+            and type(inner[1][1]) == "string" then
             table.remove(list, index)
             for j, s in ipairs(inner) do
                 table.insert(list, index + j - 1, s)

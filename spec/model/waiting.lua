@@ -292,7 +292,7 @@ return function(S, fail)
         if self.target == self.task then
             fail("TaskletError", "waits for its own end")
         end
-        self.target.observed = true
+        S:observe(self.target)
         if self.target.state == "ended" then
             S:fire(self)
         else
