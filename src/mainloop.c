@@ -30,7 +30,9 @@ static void run_batch(struct tasklet_host *host)
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
     bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
+    tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);
+    tk_watchdog_leave(&host->loop.dog);
     tk_report(bind);
 }
 
@@ -171,7 +173,7 @@ static int exit_program(lua_State *L)
     host->status = status;
     host->has_status = true;
     host->exited = true;
-    bind->stopped = true;
+    bind->halt |= HALT_EXIT;
     uv_stop(host->loop.uv);
     tk_task_blocked(bind->sched, &body->task);
     return tk_give_way(L, bind, never, 0);
@@ -290,6 +292,7 @@ int tasklet_host_start(struct tasklet_host *host, int nargs)
     lua_setiuservalue(L, -2, UV_BODY);
     host->main->named = true;
     host->main->pooled = false;
+    bind->main_task = host->main;
     host->main_anchor = luaL_ref(L, LUA_REGISTRYINDEX); /* its end is looked at */
     lua_pop(L, 2);
     tk_task_begin(bind->sched, &host->main->task, true);

@@ -129,7 +129,31 @@ static uint64_t now(void *context)
     return tk_loop_now(&host->loop);
 }
 
-static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = now};
+/* In a signal handler. */
+static void slice_late(void *context)
+{
+    struct tasklet_host *host = context;
+
+    tk_slice_late(host->bind);
+}
+
+static const char *watch(void *context, uint64_t slice)
+{
+    struct tasklet_host *host = context;
+    int rc;
+
+    if (slice == 0) {
+        tk_watchdog_stop(&host->loop.dog);
+        return NULL;
+    }
+    if (host->options.no_signals) {
+        return "the program does without signals";
+    }
+    rc = tk_watchdog_start(&host->loop.dog, slice, &host->bind->resumes, slice_late, host);
+    return rc < 0 ? strerror(-rc) : NULL;
+}
+
+static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = now, .watch = watch};
 
 /* ---- making ---- */
 
@@ -137,6 +161,7 @@ static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = no
 static void close_binding(struct tasklet_host *host)
 {
     if (host->bind != NULL) {
+        tk_watchdog_stop(&host->loop.dog);
         tk_report(host->bind);
         tk_close_all(host->bind);
         tk_bind_closed(host->bind);

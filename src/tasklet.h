@@ -74,6 +74,9 @@ struct tasklet_options {
      * a callback. `text` (borrowed for the call) is the message with its traceback, without a
      * newline at the end. NULL: nobody is told. */
     void (*on_error)(void *context, const char *text);
+
+    /* Not 0: time slices (tasklet.set_timeslice) are refused, for they need a handler of SIGURG. */
+    int no_signals;
 };
 
 TASKLET_API void tasklet_options_init(struct tasklet_options *options);

@@ -23,6 +23,14 @@ function core.check_number(n, name, value, least)
     return value
 end
 
+--- Raises unless the value is a tasklet.
+function core.check_tasklet(n, name, value)
+    if not core.is_tasklet(value) then
+        bad(n, name, "Tasklet expected, got " .. (value == nil and "no value" or type_name(value)))
+    end
+    return value
+end
+
 --- Raises unless the value can be called.
 function core.check_callable(n, name, value)
     local mt = getmetatable(value)

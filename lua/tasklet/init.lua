@@ -11,6 +11,7 @@ load_part("coroutine")(M, core)
 load_part("joining")(M, core)
 load_part("periodic")(M, core)
 load_part("scope")(M, core)
+load_part("throw")(M, core)
 
 --- A function that starts a tasklet of `f` at each call, with the call's arguments, and returns it.
 ---@param f function

@@ -3,9 +3,26 @@ local M, core = ...
 
 local Tasklet = M.Tasklet
 
--- Joins all of a list whose elements are tasklets.
+-- Closes a list that is being joined: failures that are still to come are nobody's.
+local joining = { __close = function(guard)
+    for _, task in ipairs(guard.list) do
+        core.expect(task, false)
+    end
+end }
+
+-- Joins all of a list whose elements are tasklets. Called by what the script has called.
 local function join_all(list, timeout)
-    local results = { n = #list }
+    local current = M.current()
+    for i = 1, #list do
+        if list[i] == current then
+            error(M.TaskletError(core.where(2) .. "a tasklet cannot join itself"), 0)
+        end
+    end
+    for i = 1, #list do
+        core.expect(list[i], true)
+    end
+    local _ <close> = setmetatable({ list = list }, joining)
+    local results = {}
     local limit = timeout and timeout >= 0 and M.mainloop.now() + timeout * 1000
     for i = 1, #list do
         local left = timeout
@@ -22,7 +39,7 @@ end
 --- failed. Raises TimeoutError if it takes longer than `timeout` seconds altogether.
 ---@param list Tasklet[]
 ---@param timeout number? seconds; absent: the current tasklet's own deadline, else for ever
----@return table results with their number as `n`
+---@return table results
 function Tasklet.join_all(list, timeout)
     core.check_list(1, "join_all", list, "Tasklet", core.is_tasklet)
     if timeout ~= nil then
@@ -33,7 +50,7 @@ end
 
 --- As join_all, for the children of the current tasklet that have begun.
 ---@param timeout number? seconds
----@return table results with their number as `n`
+---@return table results
 function Tasklet.join_children(timeout)
     if timeout ~= nil then
         core.check_number(1, "join_children", timeout)
@@ -56,9 +73,7 @@ end
 ---@param task Tasklet
 ---@return fun(): Tasklet?, integer?
 function Tasklet.tree(task)
-    if not core.is_tasklet(task) then
-        core.check_list(1, "tree", { task }, "Tasklet", core.is_tasklet)
-    end
+    core.check_tasklet(1, "tree", task)
     local stack, levels = { task }, { 0 }
     return function()
         local top = #stack

@@ -67,7 +67,7 @@ local function stop(scope)
         core.kill(entry.task)
         entry = entry.next -- one that is out of the ring still leads back to its head
     end
-    if not scope.left and (scope.failure or not scope.by_block) then
+    if not scope.left then
         scope.limit:cut()
     end
 end
@@ -142,6 +142,9 @@ end
 
 --- Ends all tasklets of the scope, and its body at its next wait.
 function Scope:kill()
+    if getmetatable(self) == Scope and self.over then
+        return
+    end
     check(self, "kill")
     self.killed = true
     stop(self)
@@ -225,6 +228,9 @@ local function new_scope(options)
 end
 
 function Scope:__close(err)
+    if not core.is_open() then
+        return -- the program ends, and with it everybody
+    end
     local ok, why = finish(self, err == nil, err)
     if not ok then
         error(why, 0)
@@ -267,7 +273,6 @@ function M.scope(body, options)
     end
     local scope = new_scope(options)
     if by_block then
-        scope.by_block = true
         return scope
     end
     return run_scope(scope, body)
@@ -277,8 +282,8 @@ local function check_functions(name, list)
     return core.check_list(1, name, list, "function", core.is_startable)
 end
 
---- Runs functions as tasklets of one scope. Returns a list of their first results, with their number
---- as `n`; when one fails the others are killed and a JoinError is raised.
+--- Runs functions as tasklets of one scope. Returns a list of their first results; when one fails the
+--- others are killed and a JoinError is raised.
 ---@param list function[]
 ---@return table
 function M.all(list)
@@ -288,7 +293,7 @@ function M.all(list)
             tasks[i] = s:run(functions[i])
         end
     end)
-    local results = { n = #functions }
+    local results = {}
     for i = 1, #functions do
         results[i] = tasks[i].return_value
     end

@@ -44,17 +44,31 @@ struct tk_body {
     bool named : 1;   /* BODY is a name, not the function */
     bool fields : 1;  /* has fields of its own: in the table of fields */
     bool callbacks : 1;
-    bool failed : 1;      /* the outcome is {error, traceback} */
-    bool packed : 1;      /* the outcome is a list of results with `n` */
-    bool interrupted : 1; /* an interrupt has been raised in it already */
-    bool unobserved : 1;  /* failed, and nobody has looked */
-    bool bound : 1;       /* has a function to run */
-    bool self : 1;        /* of a class: gets itself as the first argument */
-    bool timed : 1;       /* has a deadline for its verbs: in the table of timeouts */
-    bool monitored : 1;   /* in the table of monitors */
-    bool localised : 1;   /* has locals, or its starter had: in the table of locals */
-    bool own_locals : 1;  /* it is its own that stand there */
-    bool internal : 1;    /* a daemon of the library's own */
+    bool failed : 1;         /* the outcome is {error, traceback} */
+    bool packed : 1;         /* the outcome is a list of results with `n` */
+    bool interrupted : 1;    /* an interrupt has been raised in it already */
+    bool unobserved : 1;     /* failed, and nobody has looked */
+    bool bound : 1;          /* has a function to run */
+    bool self : 1;           /* of a class: gets itself as the first argument */
+    bool timed : 1;          /* has a deadline for its verbs: in the table of timeouts */
+    bool monitored : 1;      /* in the table of monitors */
+    bool localised : 1;      /* has locals, or its starter had: in the table of locals */
+    bool own_locals : 1;     /* it is its own that stand there */
+    bool internal : 1;       /* a daemon of the library's own */
+    bool temp : 1;           /* has a value that schedule returns: in the table of tempvals */
+    bool block_trap : 1;     /* waits raise */
+    bool atomic : 1;         /* is not preempted */
+    bool ignore_nesting : 1; /* is preempted in nested runs, too */
+    bool expected : 1;       /* somebody is going to join it */
+    bool preempted : 1;      /* gave way in the middle of a function, by a hook */
+};
+
+/* What `pump` does; of nested ones, the outermost's. */
+struct tk_pump {
+    uint64_t budget; /* instructions; 0: no limit */
+    uint64_t used;   /* by the tasklet that runs, since it was resumed */
+    int step;
+    struct tk_body *over; /* who has used it up */
 };
 
 struct tk_bind_hooks {
@@ -62,6 +76,9 @@ struct tk_bind_hooks {
     void (*error)(void *context, const char *text);
     /* Monotonic time in nanoseconds. */
     uint64_t (*now)(void *context);
+    /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice (ns; 0: no
+     * more). NULL, or why it cannot. */
+    const char *(*watch)(void *context, uint64_t slice);
 };
 
 /* What the binding keeps in the registry, by reference. */
@@ -72,6 +89,7 @@ enum {
     TABLE_FIELDS,    /* by object, weak: a table of fields */
     TABLE_TIMEOUTS,  /* by tasklet, weak: the deadline of its verbs, in ms */
     TABLE_MONITORS,  /* by tasklet, weak: a list of who is told of its end */
+    TABLE_TEMPVALS,  /* by tasklet, weak: what schedule returns */
     TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
@@ -89,6 +107,11 @@ enum {
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
     TABLE_BINDING, /* the binding itself */
     TABLE_COUNT
+};
+
+enum tk_halt {
+    HALT_EXIT = 1, /* the program ends */
+    HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
 };
 
 struct tk_bind {
@@ -109,13 +132,20 @@ struct tk_bind {
     lua_State *blocked_at; /* where that is */
     lua_State *place;      /* where an error's position is, if not where it is raised; or NULL */
     bool gave_way;         /* the yield under way is ours */
-    bool stopped;          /* the program ends: nobody is resumed any more */
+    bool raise_by_hook;    /* a tasklet that was preempted goes on, and raises */
+    unsigned halt;         /* enum tk_halt: nobody is resumed */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
     uint32_t numbers;
     int failures; /* tasklets that failed and that nobody has looked at */
     int reports;  /* of them, those to be reported at the end of this turn */
     size_t anchored;
+    volatile unsigned resumes; /* counts what the watchdog watches */
+    uint64_t slice;            /* ns; 0: no preemption */
+    unsigned late_count;       /* `resumes` when the slice was found late */
+    uint64_t late_since;       /* and when */
+    const void *obstacle;      /* the C function that stood in the way then */
+    struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -227,7 +257,47 @@ RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body);
 void tk_stop_open(lua_State *L, struct tk_bind *bind);
 
+/* queue.c */
+
+/* The getters of the attributes that say how a tasklet is scheduled. */
+extern const luaL_Reg tk_queue_getters[];
+/* Setters of attributes; the value is at 3. */
+void tk_set_tempval(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+void tk_set_block_trap(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* t:run(): for use as `return tk_queue_run(...)`. */
+RAISES int tk_queue_run(lua_State *L, struct tk_bind *bind);
+void tk_queue_open(lua_State *L, struct tk_bind *bind);
+
+/* throw.c */
+void tk_throw_open(lua_State *L, struct tk_bind *bind);
+
+/* slice.c */
+
+/* In a signal handler of the thread that runs the tasklets: what runs now has had its slice. */
+void tk_slice_late(struct tk_bind *bind);
+/* A coroutine is about to be resumed, and somebody pumps with a budget. */
+void tk_pump_watch(struct tk_bind *bind, lua_State *co);
+/* A hook that raises what is to be raised in the current tasklet. */
+void tk_raise_hook(lua_State *L, lua_Debug *ar);
+void tk_slice_open(lua_State *L, struct tk_bind *bind);
+
+/* report.c */
+
+/* Pushes the traceback of L from `level` on. */
+void tk_push_trace(lua_State *L, int level);
+void tk_report_open(lua_State *L, struct tk_bind *bind);
+
+/* end.c */
+
+/* The coroutine is over: `count` values are on its stack, or one error on L's if it has none. */
+void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound);
+
 /* run.c */
+
+/* Pushes the error object of a kill or a deadline. */
+void tk_push_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise);
+/* Runs the batch before it returns, though the caller cannot give way. */
+RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind);
 
 /* Resumes all that the scheduler gives. */
 void tk_drive(struct tk_bind *bind);
@@ -236,21 +306,38 @@ void tk_drive(struct tk_bind *bind);
  * use as `return tk_hand_over(...)`.
  */
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* The function on top, popped, that stops a wait at L: for a comparison. */
+const void *tk_obstacle(lua_State *L, const struct tk_bind *bind);
+/* Replaces the function on top by its name in a loaded module, "table.sort"; or just pops it. */
+bool tk_push_global_name(lua_State *L);
+/* Can the function that runs on L be suspended together with its tasklet? */
+bool tk_can_give_way(lua_State *L, const struct tk_bind *bind);
 /* The current tasklet gives way, to go on with `k`; its state is set by then. */
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
+/* Drops what a tasklet that is paused was doing, and closes its variables; it is TK_NEW then. */
+RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
  * kill. */
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
+/* Raises if the tasklet is not to block. */
+static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
+{
+    if (body->block_trap) {
+        tk_raise(L, "the tasklet would block, and its block_trap is set");
+    }
+}
 /* Raises a kill or a deadline that is pending. */
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
 /* Forgets an error that was to be raised. */
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Puts the error on top of the stack, popped, aside to be raised when a tasklet goes on. */
+RAISES void tk_put_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
 RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-/* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is anchored
- * or at hand on the stack. */
+/* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is
+ * anchored or at hand on the stack. */
 void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Calls the join callbacks of the tasklet at `index`. */
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
@@ -316,11 +403,12 @@ void tk_message_open(lua_State *L, struct tk_bind *bind);
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
-/* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1: none.
+/* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
+ * none.
  */
 lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index);
-/* A verb's argument of seconds: negative is for ever (-1); absent is what is left of the deadline of
- * the current tasklet, if it has one, else for ever. */
+/* A verb's argument of seconds: negative is for ever (-1); absent is what is left of the deadline
+ * of the current tasklet, if it has one, else for ever. */
 RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg);
 /* Frees the pool of waits. */
 void tk_verb_close(struct tk_bind *bind);

@@ -493,7 +493,8 @@ static int condition_index(lua_State *L)
     key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "triggered") == 0) {
         const struct tk_body *body = tk_current(bind);
-        bool handled = wait->task != NULL || (body != NULL && body->task.let_go && body->task.last == wait);
+        bool handled =
+            wait->task != NULL || (body != NULL && body->task.let_go && body->task.last == wait);
 
         lua_pushboolean(L, handled && (wait->flags & TK_CURRENT) != 0);
     } else if (strcmp(key, "priority") == 0) {

@@ -48,10 +48,10 @@ static void hand_down(lua_State *L, struct tk_bind *bind, struct tk_body *body, 
         if (heir->own_locals) {
             lua_rawget(L, table);
             lua_getmetatable(L, -1);
-            lua_getfield(L, -1, "__index");
+            lua_rawgeti(L, -1, 1);
             if (lua_rawequal(L, -1, old)) {
                 lua_pushvalue(L, own);
-                lua_setfield(L, -3, "__index");
+                lua_rawseti(L, -3, 1);
             }
         } else if (!lua_isnil(L, -1)) {
             lua_pushvalue(L, own);
@@ -61,6 +61,28 @@ static void hand_down(lua_State *L, struct tk_bind *bind, struct tk_body *body, 
         lua_settop(L, old);
         task = walk(&body->task, task, heir->own_locals);
     }
+}
+
+/* The metamethod __index of a tasklet's table: looks in those that it inherits from. Their chain
+ * may be longer than Lua follows by itself. */
+static int look_up(lua_State *L)
+{
+    lua_settop(L, 2);
+    while (lua_getmetatable(L, 1)) {
+        lua_rawgeti(L, -1, 1);
+        if (!lua_istable(L, -1)) {
+            break;
+        }
+        lua_replace(L, 1);
+        lua_settop(L, 2);
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, 1) != LUA_TNIL) {
+            return 1;
+        }
+        lua_settop(L, 2);
+    }
+    lua_pushnil(L);
+    return 1;
 }
 
 /* locals(): the table of the current tasklet. */
@@ -81,9 +103,11 @@ static int module_locals(lua_State *L)
         return 1;
     }
     lua_newtable(L);
-    lua_insert(L, OWN); /* what it inherits is at OLD */
-    lua_createtable(L, 0, 1);
+    lua_insert(L, OWN);       /* what it inherits is at OLD */
+    lua_createtable(L, 1, 1); /* its first element: the table to look in next */
     lua_pushvalue(L, OLD);
+    lua_rawseti(L, -2, 1);
+    lua_pushcfunction(L, look_up);
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, OWN);
     lua_pushvalue(L, SELF);

@@ -51,6 +51,7 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
     make_weak(L, bind, TABLE_TIMEOUTS, "k");
     make_weak(L, bind, TABLE_MONITORS, "k");
     make_weak(L, bind, TABLE_LOCALS, "k");
+    make_weak(L, bind, TABLE_TEMPVALS, "k");
     make_weak(L, bind, TABLE_TRACES, "k");
     make_weak(L, bind, TABLE_PASSED, "k");
     make_weak(L, bind, TABLE_OBJECTS, "v");
@@ -91,10 +92,14 @@ static int open_all(lua_State *L)
     lua_settop(L, 0);
     tk_push_table(L, bind, TABLE_MODULE);
     tk_run_open(L, bind);
+    tk_report_open(L, bind);
     tk_tasklet_open(L, bind);
     tk_start_open(L, bind);
     tk_stop_open(L, bind);
     tk_locals_open(L, bind);
+    tk_queue_open(L, bind);
+    tk_throw_open(L, bind);
+    tk_slice_open(L, bind);
     tk_condition_open(L, bind);
     tk_wait_open(L, bind);
     tk_message_open(L, bind);

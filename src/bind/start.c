@@ -187,6 +187,9 @@ static int tasklet_run(lua_State *L)
 
     tk_check_open(L, bind);
     if (!tk_is_startable(L, bind, 1)) {
+        if (tk_to_body(L, 1, bind) != NULL) {
+            return tk_queue_run(L, bind); /* t:run() */
+        }
         luaL_typeerror(L, 1, "function or fresh coroutine");
     }
     tk_push_table(L, bind, TABLE_TASKLET);
@@ -332,11 +335,9 @@ static int tasklet_new(lua_State *L)
     return 1;
 }
 
-/* One that has ended becomes as new. */
-static void renew(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+/* The tasklet at 1 becomes as new. */
+static void forget(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    tk_observe(bind, body);
-    tk_task_init(&body->task);
     body->begun = body->failed = body->packed = body->interrupted = false;
     body->bound = body->callbacks = body->monitored = false;
     for (int i = 1; i <= UV_COUNT; i++) {
@@ -351,27 +352,42 @@ static void renew(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_pop(L, 1);
 }
 
-/* t:bind(f): t, which has not begun or has ended, is to run f. Returns t. */
+/*
+ * t:bind(f): t, which has not begun, is paused or has ended, is to run f; nil: nothing. What a
+ * paused one was doing is dropped. Returns t.
+ */
 static int tasklet_bind(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_check_body(L, 1, bind);
 
     tk_check_open(L, bind);
+    luaL_checkany(L, 2);
     lua_settop(L, 2);
-    if (!tk_is_startable(L, bind, 2)) {
+    if (!lua_isnil(L, 2) && !tk_is_startable(L, bind, 2)) {
         luaL_typeerror(L, 2, "function or fresh coroutine");
     }
     if (body == tk_current(bind)) {
         return tk_raise(L, "cannot bind the current tasklet");
     }
+    if (body->task.begun && body->task.state != TK_PAUSED) {
+        return tk_raise(L, "cannot bind a tasklet that is %s",
+                        tk_task_scheduled(&body->task) || body->task.state == TK_RUNNING
+                            ? "scheduled"
+                            : "blocked");
+    }
     if (body->task.begun) {
-        return tk_raise(L, "cannot bind a tasklet that is scheduled");
+        tk_abandon(L, bind, body);
+        forget(L, bind, body);
+    } else if (body->task.state == TK_ENDED) {
+        tk_observe(bind, body);
+        tk_task_init(&body->task);
+        forget(L, bind, body);
     }
-    if (body->task.state == TK_ENDED) {
-        renew(L, bind, body);
+    body->bound = false;
+    if (!lua_isnil(L, 2)) {
+        bind_to(L, body, 1, 2);
     }
-    bind_to(L, body, 1, 2);
     lua_settop(L, 1);
     return 1;
 }
@@ -435,7 +451,6 @@ static int start_daemon(lua_State *L)
     return tk_hand_over(L, bind, started, lua_gettop(L));
 }
 
-
 static int is_startable(lua_State *L)
 {
     lua_settop(L, 1);
@@ -446,11 +461,9 @@ static int is_startable(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_start_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg functions[] = {{"run", tasklet_run},
-                                         {"new", tasklet_new},
-                                         {"bind", tasklet_bind},
-                                         {"start", tasklet_start},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"run", tasklet_run},     {"new", tasklet_new},
+                                         {"bind", tasklet_bind},   {"start", tasklet_start},
+                                         {"setup", tk_start_call}, {NULL, NULL}};
     static const luaL_Reg core[] = {
         {"daemon", start_daemon}, {"is_startable", is_startable}, {NULL, NULL}};
 
@@ -461,4 +474,3 @@ void tk_start_open(lua_State *L, struct tk_bind *bind)
     tk_set_functions(L, functions);
     lua_pop(L, 1);
 }
-

@@ -130,15 +130,33 @@ static void tell(lua_State *L, struct tk_bind *bind, int index, const struct tk_
 void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body)
 {
     int top = lua_gettop(L);
+    lua_Integer count;
 
     tk_push_table(L, bind, TABLE_MONITORS);
     lua_pushvalue(L, index);
     lua_rawget(L, -2);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, top + 2); i++) {
-        lua_rawgeti(L, top + 2, i);
-        tell(L, bind, index, body);
+    lua_getfield(L, top + 2, "n");
+    count = lua_tointeger(L, -1);
+    for (lua_Integer i = 1; i <= count; i++) {
+        if (lua_rawgeti(L, top + 2, i) == LUA_TUSERDATA) {
+            tell(L, bind, index, body);
+        }
+        lua_settop(L, top + 2);
     }
     lua_settop(L, top);
+}
+
+/* Pushes a list that does not keep its elements. */
+static void push_weak_list(lua_State *L)
+{
+    lua_createtable(L, 1, 1);
+    lua_pushinteger(L, 0);
+    lua_setfield(L, -2, "n");
+    if (luaL_newmetatable(L, "tasklet.monitors")) {
+        lua_pushliteral(L, "v");
+        lua_setfield(L, -2, "__mode");
+    }
+    lua_setmetatable(L, -2);
 }
 
 static int told(lua_State *L, int status, lua_KContext context)
@@ -155,6 +173,7 @@ static int tasklet_monitor(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_check_body(L, 1, bind), *watcher = tk_current(bind);
+    lua_Integer count;
 
     tk_check_open(L, bind);
     lua_settop(L, 1);
@@ -171,13 +190,17 @@ static int tasklet_monitor(lua_State *L)
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) == LUA_TNIL) {
         lua_pop(L, 1);
-        lua_newtable(L);
+        push_weak_list(L);
         lua_pushvalue(L, 1);
         lua_pushvalue(L, -2);
         lua_rawset(L, 2);
     }
+    lua_getfield(L, 3, "n");
+    count = lua_tointeger(L, -1) + 1;
     tk_push_body(L, bind, watcher);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_rawseti(L, 3, count);
+    lua_pushinteger(L, count);
+    lua_setfield(L, 3, "n");
     body->monitored = true;
     return 0;
 }
@@ -222,14 +245,23 @@ static int tasklet_kill(lua_State *L)
     return tk_hand_over(L, bind, after_kill, 0);
 }
 
-/* For the Lua part: kill(t) leaves it to hand_over(), or to the end of the tasklet that ends now, to
- * run it. */
+/* For the Lua part: kill(t) leaves it to hand_over(), or to the end of the tasklet that ends now,
+ * to run it. */
 static int kill_later(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
 
     tk_kill(L, bind, tk_check_body(L, 1, bind));
     return 0;
+}
+
+/* is_open(): tasklets still run. */
+static int is_open(lua_State *L)
+{
+    const struct tk_bind *bind = tk_bind_of(L);
+
+    lua_pushboolean(L, bind->sched != NULL && !bind->closing);
+    return 1;
 }
 
 static int hand_over(lua_State *L)
@@ -342,6 +374,7 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind)
     static const luaL_Reg core[] = {{"limit", limit_new},
                                     {"kill", kill_later},
                                     {"hand_over", hand_over},
+                                    {"is_open", is_open},
                                     {NULL, NULL}};
     static const luaL_Reg methods[] = {{"leave", limit_leave},
                                        {"adopt", limit_adopt},

@@ -206,8 +206,7 @@ static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body
     tk_push_table(L, bind, TABLE_TIMEOUTS);
     lua_pushvalue(L, 1);
     if (body->timed) {
-        lua_pushnumber(L,
-                       (lua_Number)bind->hooks->now(bind->context) / 1e6 + seconds * 1000);
+        lua_pushnumber(L, (lua_Number)bind->hooks->now(bind->context) / 1e6 + seconds * 1000);
     } else {
         lua_pushnil(L);
     }
@@ -217,7 +216,10 @@ static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body
 static const struct {
     const char *name;
     void (*set)(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-} setters[] = {{"daemon", set_daemon}, {"timeout", set_timeout}};
+} setters[] = {{"block_trap", tk_set_block_trap},
+               {"daemon", set_daemon},
+               {"tempval", tk_set_tempval},
+               {"timeout", set_timeout}};
 
 /* ---- the tree ---- */
 
@@ -442,8 +444,8 @@ static int where(lua_State *L)
 /* ---- classes ---- */
 
 static const luaL_Reg getters[] = {
-    {"state", get_state}, {"return_value", get_return_value},
-    {"name", get_name},   {"mailbox", tk_get_mailbox},
+    {"state", get_state},   {"return_value", get_return_value},
+    {"name", get_name},     {"mailbox", tk_get_mailbox},
     {"daemon", get_daemon}, {"timeout", get_timeout},
     {NULL, NULL},
 };
@@ -458,8 +460,10 @@ static const luaL_Reg metamethods[] = {
  * is one. */
 static int make_class(lua_State *L)
 {
-    static const luaL_Reg simple[] = {
-        {"__tostring", tasklet_tostring}, {"__gc", tasklet_gc}, {"__call", tk_start_call}, {NULL, NULL}};
+    static const luaL_Reg simple[] = {{"__tostring", tasklet_tostring},
+                                      {"__gc", tasklet_gc},
+                                      {"__call", tk_start_call},
+                                      {NULL, NULL}};
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
@@ -473,6 +477,7 @@ static int make_class(lua_State *L)
     tk_set_functions(L, simple);
     lua_createtable(L, 0, 8);
     tk_set_functions(L, getters);
+    tk_set_functions(L, tk_queue_getters);
     for (const luaL_Reg *m = metamethods; m->name != NULL; m++) {
         lua_pushvalue(L, lua_upvalueindex(1));
         lua_pushvalue(L, 1);
@@ -494,12 +499,9 @@ static int make_class(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"current", tasklet_current},
-    {"has_finished", tasklet_has_finished},
-    {"parent", tasklet_parent},
-    {"children", tasklet_children},
-    {"count", tasklet_count},
-    {NULL, NULL},
+    {"current", tasklet_current}, {"has_finished", tasklet_has_finished},
+    {"parent", tasklet_parent},   {"children", tasklet_children},
+    {"count", tasklet_count},     {NULL, NULL},
 };
 
 static const struct {

@@ -18,6 +18,7 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
     struct tk_fault fault;
     int rc = TK_ENOMEM;
 
+    tk_check_trap(L, body);
     fault.code = TK_ENOMEM;
     if (wait != NULL) {
         bind->spare = wait->as.next;
@@ -261,6 +262,20 @@ static int await(lua_State *L)
     return join(L, tk_bind_of(L), AWAIT);
 }
 
+/* For the Lua part: expect(t, flag) says that t is going to be joined, so that its failure is dealt
+ * with; or not, after all. */
+static int expect(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_check_body(L, 1, bind);
+
+    body->expected = lua_toboolean(L, 2);
+    if (body->expected) {
+        tk_observe(bind, body);
+    }
+    return 0;
+}
+
 /* now(): milliseconds, with fractions, of the monotonic clock. */
 static int mainloop_now(lua_State *L)
 {
@@ -275,7 +290,8 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg functions[] = {
         {"sleep", module_sleep}, {"yield_", module_yield_}, {"join", module_join}, {NULL, NULL}};
-    static const luaL_Reg core[] = {{"try_join", try_join}, {"await", await}, {NULL, NULL}};
+    static const luaL_Reg core[] = {
+        {"try_join", try_join}, {"await", await}, {"expect", expect}, {NULL, NULL}};
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);

@@ -315,6 +315,7 @@ static int wait_for(lua_State *L, struct tk_bind *bind, lua_KContext context)
         tk_message_send(L, bind, 1, body);
         return tk_hand_over(L, bind, sent, 0);
     }
+    tk_check_trap(L, body);
     if (install(L, bind, body) == 0) {
         return tk_give_way(L, bind, waited, context);
     }
@@ -378,6 +379,7 @@ static int install_stock(lua_State *L)
         lua_settop(L, 0);
         return 0;
     }
+    tk_check_trap(L, body);
     if (install(L, bind, body) > 0) {
         body->task.state = TK_WAITING;
         body->task.priority = 0;

@@ -180,15 +180,21 @@ bool tk_limit_over(const struct tk_limit *limit)
     return false;
 }
 
-/* By hand: whatever has fired for it is not delivered any more. */
-static void stop_now(struct tk_sched *sched, struct tk_task *task)
+/* By hand: whatever has fired for it is not delivered any more. One that does not wait, but has
+ * handed over to another, is told at its next wait if `waits`. */
+static void stop_now(struct tk_sched *sched, struct tk_task *task, bool waits)
 {
     enum tk_raise pending = tk_limit_pending(task);
 
     task->stopped = pending != TK_RAISE_NOTHING;
+    if (waits && (task->state == TK_HANDED || task->state == TK_RUNNING)) {
+        return;
+    }
     if (pending == TK_RAISE_EXIT && task != sched->current) {
         tk_task_clear(sched, task);
-        task->raise = TK_RAISE_EXIT;
+        if (task->raise != TK_RAISE_TIMEOUT) { /* that comes first, and the kill at the next wait */
+            task->raise = TK_RAISE_EXIT;
+        }
         tk_task_wake(sched, task);
     }
 }
@@ -197,14 +203,27 @@ void tk_limit_cut(struct tk_sched *sched, struct tk_limit *limit)
 {
     limit->cut = true;
     if (limit->owner != NULL) {
-        stop_now(sched, limit->owner);
+        stop_now(sched, limit->owner, true);
     }
 }
 
 void tk_task_kill(struct tk_sched *sched, struct tk_task *task)
 {
     task->killed = true;
-    stop_now(sched, task);
+    stop_now(sched, task, false);
+}
+
+void tk_limit_look(struct tk_sched *sched, struct tk_task *task, uint64_t now)
+{
+    struct tk_limit *next;
+
+    for (struct tk_limit *limit = task->limit; limit != NULL; limit = next) {
+        next = limit->outer;
+        if (tk_timer_armed(&limit->timed.timer) && limit->timed.timer.due <= now) {
+            tk_wheel_disarm(&sched->wheel, &limit->timed.timer);
+            tk_limit_expire(sched, limit);
+        }
+    }
 }
 
 void tk_task_survive(struct tk_sched *sched, struct tk_task *task)

@@ -46,7 +46,12 @@ int tk_limit_adopt(struct tk_sched *sched, struct tk_limit *limit, struct tk_tas
 /* Its time is over: interrupts all that wait below it. */
 void tk_limit_expire(struct tk_sched *sched, struct tk_limit *limit);
 
-/* The owner is to leave the block: as a kill, by hand, but for what is inside alone. */
+/* The task is about to wait, at the time `now`: what is over by then expires, even if the loop has
+ * not turned since. */
+void tk_limit_look(struct tk_sched *sched, struct tk_task *task, uint64_t now);
+
+/* The owner is to leave the block: as a kill, by hand, but for what is inside alone, and at its
+ * next wait if it does not wait now. */
 void tk_limit_cut(struct tk_sched *sched, struct tk_limit *limit);
 
 /* Is a deadline over that this limit, or one around it, sets? */

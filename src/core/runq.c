@@ -166,3 +166,100 @@ bool tk_runq_turn(struct tk_runq *queue)
     }
     return queue->count[queue->phase] > 0;
 }
+
+static void move_to_end(struct tk_runq *queue, struct tk_bucket *bucket, struct tk_task *task)
+{
+    unsigned next = queue->phase ^ 1u;
+
+    tk_runq_remove(queue, task);
+    tk_list_push(&bucket->tasks[next], &task->node);
+    task->phase = next & 1u;
+    queue->count[next]++;
+}
+
+void tk_runq_rotate(struct tk_runq *queue, struct tk_task *task)
+{
+    struct tk_bucket *bucket = bucket_of(queue, task->priority);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct tk_list *tasks = &bucket->tasks[queue->phase ^ i], *node;
+        struct tk_list *last = tasks->prev;
+
+        while ((node = tk_list_first(tasks)) != NULL && node != &task->node) {
+            move_to_end(queue, bucket, tk_container_of(node, struct tk_task, node));
+            if (node == last) {
+                break;
+            }
+        }
+        if (node == &task->node) {
+            return;
+        }
+    }
+}
+
+static struct tk_task *at(const struct tk_list *tasks, bool first)
+{
+    const struct tk_list *node = first ? tasks->next : tasks->prev;
+
+    return node == tasks ? NULL : tk_container_of(node, struct tk_task, node);
+}
+
+/* Lists are numbered in the order in which they run: this round's buckets, then the next one's. */
+static const struct tk_list *list_at(const struct tk_runq *queue, size_t number)
+{
+    unsigned phase = number < queue->size ? queue->phase : queue->phase ^ 1u;
+
+    return &queue->buckets[number % queue->size]->tasks[phase];
+}
+
+static size_t number_of(const struct tk_runq *queue, const struct tk_task *task)
+{
+    size_t place = search(queue, task->priority);
+
+    /* Without memory for a bucket it went with the normal ones. */
+    if (place == queue->size || queue->buckets[place]->priority != task->priority) {
+        place = search(queue, 0);
+    }
+    return task->phase == queue->phase ? place : place + queue->size;
+}
+
+struct tk_task *tk_runq_after(const struct tk_runq *queue, const struct tk_task *task)
+{
+    size_t number = 0;
+
+    if (task != NULL) {
+        number = number_of(queue, task);
+        if (task->node.next != list_at(queue, number)) {
+            return tk_container_of(task->node.next, struct tk_task, node);
+        }
+        number++;
+    }
+    for (; number < 2 * queue->size; number++) {
+        struct tk_task *found = at(list_at(queue, number), true);
+
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
+struct tk_task *tk_runq_before(const struct tk_runq *queue, const struct tk_task *task)
+{
+    size_t number = 2 * queue->size;
+
+    if (task != NULL) {
+        number = number_of(queue, task);
+        if (task->node.prev != list_at(queue, number)) {
+            return tk_container_of(task->node.prev, struct tk_task, node);
+        }
+    }
+    while (number-- > 0) {
+        struct tk_task *found = at(list_at(queue, number), false);
+
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return NULL;
+}

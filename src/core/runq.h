@@ -41,6 +41,15 @@ struct tk_task *tk_runq_pop(struct tk_runq *queue);
 /* Begins the next round; false if nobody is ready. */
 bool tk_runq_turn(struct tk_runq *queue);
 
+/* Makes a task that is in it come before all others of its priority: those that stood before it go
+ * to the end, as in a ring. */
+void tk_runq_rotate(struct tk_runq *queue, struct tk_task *task);
+
+/* The neighbours of a task in it, in the order in which they will run; NULL: none. Of NULL: the
+ * first, the last. */
+struct tk_task *tk_runq_after(const struct tk_runq *queue, const struct tk_task *task);
+struct tk_task *tk_runq_before(const struct tk_runq *queue, const struct tk_task *task);
+
 static inline size_t tk_runq_count(const struct tk_runq *queue)
 {
     return queue->count[0] + queue->count[1];

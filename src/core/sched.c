@@ -79,6 +79,15 @@ static void unchain(struct tk_sched *sched, struct tk_task *task)
     task->chained.ahead = task->behind = NULL;
 }
 
+void tk_sched_cut(struct tk_sched *sched)
+{
+    if (sched->chain != NULL) {
+        sched->chain->priority = 0;
+        tk_runq_push(&sched->ready, sched->chain);
+        sched->chain = NULL;
+    }
+}
+
 struct tk_task *tk_sched_next(struct tk_sched *sched)
 {
     struct tk_task *task = sched->chain;
@@ -87,9 +96,7 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
         return NULL;
     }
     if (sched->budget-- <= 0) {
-        task->priority = 0;
-        tk_runq_push(&sched->ready, task);
-        sched->chain = NULL;
+        tk_sched_cut(sched);
         return NULL;
     }
     sched->chain = task->behind;
@@ -185,6 +192,11 @@ void tk_task_wake(struct tk_sched *sched, struct tk_task *task)
     case TK_HANDED:
         unchain(sched, task);
         break;
+    case TK_PAUSED:
+        if (!task->daemon) {
+            tk_task_count(sched, task, true);
+        }
+        break;
     case TK_READY:
     case TK_WAITING:
     case TK_BLOCKED:
@@ -239,4 +251,108 @@ void tk_task_leave_queues(struct tk_sched *sched, struct tk_task *task)
     } else if (tk_task_queued(task)) {
         tk_runq_remove(&sched->ready, task);
     }
+}
+
+/* ---- the run queue by hand ---- */
+
+bool tk_task_scheduled(const struct tk_task *task)
+{
+    return task->state == TK_HANDED || tk_task_queued(task);
+}
+
+void tk_task_pause(struct tk_sched *sched, struct tk_task *task)
+{
+    tk_task_leave_queues(sched, task);
+    task->state = TK_PAUSED;
+    tk_task_count(sched, task, false);
+}
+
+void tk_task_insert(struct tk_sched *sched, struct tk_task *task)
+{
+    if (!task->daemon) {
+        tk_task_count(sched, task, true);
+    }
+    tk_task_give_way(sched, task);
+}
+
+void tk_task_run_next(struct tk_sched *sched, struct tk_task *task)
+{
+    struct tk_task *last = task;
+
+    if (tk_task_queued(task)) {
+        tk_runq_rotate(&sched->ready, task);
+        tk_runq_remove(&sched->ready, task);
+        while (last->behind != NULL) { /* what a turn's budget has cut comes along */
+            last = last->behind;
+        }
+    } else {
+        tk_task_leave_queues(sched, task);
+        if (task->state == TK_PAUSED && !task->daemon) {
+            tk_task_count(sched, task, true);
+        }
+    }
+    task->state = TK_HANDED;
+    task->chained.ahead = NULL;
+    last->behind = sched->chain;
+    if (sched->chain != NULL) {
+        sched->chain->chained.ahead = last;
+    }
+    sched->chain = task;
+}
+
+static size_t chain_length(const struct tk_task *chain)
+{
+    size_t count = 0;
+
+    for (; chain != NULL; chain = chain->behind) {
+        count++;
+    }
+    return count;
+}
+
+size_t tk_sched_count(const struct tk_sched *sched)
+{
+    size_t count = chain_length(sched->chain) + chain_length(sched->batch);
+
+    for (const struct tk_frame *frame = sched->frame; frame != NULL; frame = frame->outer) {
+        count += chain_length(frame->chain);
+    }
+    for (struct tk_task *task = tk_runq_after(&sched->ready, NULL); task != NULL;
+         task = tk_runq_after(&sched->ready, task)) {
+        count += chain_length(task);
+    }
+    return count;
+}
+
+struct tk_task *tk_sched_after(const struct tk_sched *sched, const struct tk_task *task)
+{
+    if (task == NULL) {
+        return sched->chain != NULL ? sched->chain : tk_runq_after(&sched->ready, NULL);
+    }
+    if (task->behind != NULL) {
+        return task->behind;
+    }
+    while (!tk_task_queued(task) && task->chained.ahead != NULL) {
+        task = task->chained.ahead;
+    }
+    return tk_runq_after(&sched->ready, tk_task_queued(task) ? task : NULL);
+}
+
+static struct tk_task *last_of_chain(struct tk_task *task)
+{
+    while (task != NULL && task->behind != NULL) {
+        task = task->behind;
+    }
+    return task;
+}
+
+struct tk_task *tk_sched_before(const struct tk_sched *sched, const struct tk_task *task)
+{
+    struct tk_task *before;
+
+    if (task != NULL && !tk_task_queued(task)) {
+        return task->chained.ahead;
+    }
+    before = last_of_chain(tk_runq_before(&sched->ready, task));
+    return before != NULL ? before : last_of_chain(sched->chain);
 }

@@ -92,6 +92,9 @@ struct tk_task *tk_sched_next(struct tk_sched *sched);
 /* Makes the next task of the run queue the chain. False: this round is over. */
 bool tk_sched_pull(struct tk_sched *sched);
 
+/* Puts the rest of the chain at the end of the run queue. */
+void tk_sched_cut(struct tk_sched *sched);
+
 /* Puts the batch, and then `current` if not NULL, at the head of the chain. `current` must now give
  * way. */
 void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current);
@@ -110,6 +113,25 @@ void tk_task_give_way(struct tk_sched *sched, struct tk_task *task);
 /* Wakes it wherever it stands, for a reason of the driver's own (an error to raise): into the
  * batch. Nothing if it runs, has ended or never began. */
 void tk_task_wake(struct tk_sched *sched, struct tk_task *task);
+
+/*
+ * The run queue by hand, as Stackless has it. A task is scheduled while it is in the run queue or
+ * in a chain; pausing takes it out of there, and it counts no more until it is put back.
+ */
+bool tk_task_scheduled(const struct tk_task *task);
+void tk_task_pause(struct tk_sched *sched, struct tk_task *task);
+/* Puts one that is paused at the end of the run queue. */
+void tk_task_insert(struct tk_sched *sched, struct tk_task *task);
+/*
+ * `task`, which is scheduled or paused, runs next. If it is in the run queue it is not moved there:
+ * the queue goes on from it, as a ring, and those before it have lost their turn.
+ */
+void tk_task_run_next(struct tk_sched *sched, struct tk_task *task);
+/* How many are in the run queue or in a chain. */
+size_t tk_sched_count(const struct tk_sched *sched);
+/* The neighbours of one that is scheduled; of NULL, the first and the last. NULL: none. */
+struct tk_task *tk_sched_after(const struct tk_sched *sched, const struct tk_task *task);
+struct tk_task *tk_sched_before(const struct tk_sched *sched, const struct tk_task *task);
 
 /*
  * Installs a wait list: arms what is new, arms again what is spent, disarms what left, in this
@@ -137,6 +159,9 @@ struct tk_wait *tk_task_unblock(struct tk_sched *sched, struct tk_task *task);
 /* It has ended, or is given up: disarms all, drops its mail, wakes those who wait for its end.
  * Idempotent. */
 void tk_task_end(struct tk_sched *sched, struct tk_task *task);
+
+/* It drops what it is about, without having ended, and is TK_NEW again. */
+void tk_task_reset(struct tk_sched *sched, struct tk_task *task);
 
 /* Frees what a task still has, without telling anybody: its memory is about to go. */
 void tk_task_finish(struct tk_sched *sched, struct tk_task *task);

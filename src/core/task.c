@@ -207,8 +207,9 @@ static struct tk_wait *unrecorded(struct tk_task *task)
  */
 static void let_go_of_light(struct tk_task *task, struct tk_wait *wait)
 {
-    if (!task->let_go && task->waits == wait && wait->as.next == NULL && (wait->kind->flags & TK_LIGHT) != 0 &&
-        (wait->flags & TK_ARMED) == 0 && wait->pending == 0) {
+    if (!task->let_go && task->waits == wait && wait->as.next == NULL &&
+        (wait->kind->flags & TK_LIGHT) != 0 && (wait->flags & TK_ARMED) == 0 &&
+        wait->pending == 0) {
         task->let_go = true;
         wait->task = NULL;
         wait->as.kept = NULL;
@@ -334,4 +335,16 @@ void tk_task_finish(struct tk_sched *sched, struct tk_task *task)
     }
     task->state = TK_ENDED;
     leave_all(sched, task);
+}
+
+void tk_task_reset(struct tk_sched *sched, struct tk_task *task)
+{
+    tk_task_leave_queues(sched, task);
+    tk_task_clear(sched, task);
+    task->state = TK_NEW;
+    tk_limit_leave_all(sched, task);
+    tk_task_count(sched, task, false);
+    sched->begun--;
+    task->begun = task->killed = task->stopped = task->sending = false;
+    task->raise = TK_RAISE_NOTHING;
 }

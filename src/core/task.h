@@ -36,6 +36,7 @@ enum tk_state {
     TK_HANDED,  /* waits for its turn in a chain of hand-overs */
     TK_WAITING, /* waits for its wait list; in the run queue too when something has fired */
     TK_BLOCKED, /* waits in a verb of its own */
+    TK_PAUSED,  /* was taken out of the run queue; wakes when it is put back */
     TK_ENDED,
 };
 

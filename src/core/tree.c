@@ -1,4 +1,5 @@
-/* The tree of tasklets: see tree.h. It owns nothing; both ends take themselves out when they end. */
+/* The tree of tasklets: see tree.h. It owns nothing; both ends take themselves out when they end.
+ */
 #include "core/tree.h"
 
 void tk_tree_join(struct tk_task *parent, struct tk_task *child)

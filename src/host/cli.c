@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,16 +33,27 @@ static void set_no_warnings(struct tk_cli *cli)
     cli->no_warnings = true;
 }
 
+/* False: the value is none. */
+static bool set_slice(struct tk_cli *cli, const char *value)
+{
+    char *end;
+
+    cli->slice = strtod(value, &end);
+    return end != value && *end == '\0' && cli->slice >= 0 && cli->slice < 1e9;
+}
+
 /* The options that `lua` does not have. */
 static const struct long_option {
     const char *name;
     const char *letter; /* a short form, or NULL */
     const char *text;
     void (*set)(struct tk_cli *cli);
+    bool (*take)(struct tk_cli *cli, const char *value); /* instead: takes the next word */
 } long_options[] = {
-    {"--help", "-h", "show this text", set_help},
-    {"--version", "-V", "show the version alone and do nothing else", set_only_version},
-    {"--no-warnings", NULL, "keep warnings off until -W or warn(\"@on\")", set_no_warnings},
+    {"--help", "-h", "show this text", set_help, NULL},
+    {"--version", "-V", "show the version alone and do nothing else", set_only_version, NULL},
+    {"--no-warnings", NULL, "keep warnings off until -W or warn(\"@on\")", set_no_warnings, NULL},
+    {"--slice", NULL, "MS: preempt tasklets that run longer without waiting", NULL, set_slice},
 };
 
 #define LONG_OPTION_COUNT (sizeof(long_options) / sizeof(long_options[0]))
@@ -99,10 +111,12 @@ int tk_cli_parse(struct tk_cli *cli, int argc, char **argv)
         }
         const struct long_option *option = find_long_option(argv[i]);
         int words = 1;
-        if (option != NULL)
+        if (option == NULL)
+            words = parse_letter(cli, i);
+        else if (option->take == NULL)
             option->set(cli);
         else
-            words = parse_letter(cli, i);
+            words = i + 1 < argc && option->take(cli, argv[i + 1]) ? 2 : -1;
         if (words < 0) {
             cli->bad = argv[i];
             return -1;
@@ -139,7 +153,7 @@ static void print_usage(FILE *file, const struct tk_cli *cli)
 
 void tk_cli_complain(const struct tk_cli *cli)
 {
-    bool lacks = cli->bad[1] == 'e' || cli->bad[1] == 'l';
+    bool lacks = cli->bad[1] == 'e' || cli->bad[1] == 'l' || find_long_option(cli->bad) != NULL;
     if (lacks) {
         fprintf(stderr, "%s: '%s' needs argument\n", cli->progname, cli->bad);
     } else {
@@ -200,6 +214,8 @@ static void push_option_steps(lua_State *L, const struct tk_cli *cli)
     for (int i = 1; i < cli->script; i++) {
         const char *word = cli->argv[i];
         char what[2] = {word[1], '\0'};
+        const struct long_option *option = find_long_option(word);
+        if (option != NULL && option->take != NULL) i++;
         if (what[0] == 'e' || what[0] == 'l')
             push_step(L, what, word[2] != '\0' ? word + 2 : cli->argv[++i]);
         else if (what[0] == 'W')
@@ -215,6 +231,8 @@ void tk_cli_push_plan(lua_State *L, const struct tk_cli *cli)
     lua_setfield(L, -2, "progname");
     lua_pushboolean(L, prompt);
     lua_setfield(L, -2, "interactive");
+    lua_pushnumber(L, cli->slice);
+    lua_setfield(L, -2, "slice");
 
     lua_newtable(L);
     if (!cli->ignore_environment) push_step(L, "init", NULL);

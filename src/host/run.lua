@@ -205,6 +205,9 @@ function next_step(result)
         target = nil
     end
     position = position + 1
+    if position == 1 and plan.slice > 0 then
+        globals.require("tasklet").set_timeslice(plan.slice)
+    end
     local now = plan.steps[position]
     if now then
         return give(step[now[1]](now[2]))

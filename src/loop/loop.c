@@ -99,11 +99,13 @@ static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t *last, 
     return now > end;
 }
 
-static void drain(struct tk_loop *loop)
+/* The innermost loop of all: what it calls of the core is compiled into it. */
+__attribute__((flatten)) static void drain(struct tk_loop *loop)
 {
     struct tk_sched *sched = &loop->sched;
     uint64_t last, end;
     unsigned pulls = 0;
+    bool over = false;
 
     if (!tk_runq_turn(&sched->ready)) {
         return;
@@ -111,14 +113,14 @@ static void drain(struct tk_loop *loop)
     sched->budget = TURN_BUDGET;
     last = uv_hrtime();
     end = last + TURN_TIME;
+    tk_watchdog_enter(&loop->dog);
     do {
-        while (tk_sched_pull(sched)) {
+        while (!over && tk_sched_pull(sched)) {
             loop->hooks->run(loop->context);
-            if (sched->budget <= 0 || time_is_over(loop, &pulls, &last, end)) {
-                return;
-            }
+            over = sched->budget <= 0 || time_is_over(loop, &pulls, &last, end);
         }
-    } while (tk_runq_turn(&sched->ready));
+    } while (!over && tk_runq_turn(&sched->ready));
+    tk_watchdog_leave(&loop->dog);
 }
 
 static void on_check(uv_check_t *handle)

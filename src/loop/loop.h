@@ -17,6 +17,7 @@
 
 #include "core/map.h"
 #include "core/sched.h"
+#include "loop/watchdog.h"
 
 struct tk_loop_hooks {
     struct tk_sched_hooks sched;
@@ -46,6 +47,7 @@ struct tk_loop {
     struct tk_fds *fds; /* made when first needed */
     struct tk_children *children;
     struct tk_signals *signals;
+    struct tk_watchdog dog;
     const struct tk_loop_hooks *hooks;
     void *context;
 };

@@ -1,0 +1,464 @@
+-- Every verb and every attribute in every state in which a tasklet can be.
+
+local stock_yield = coroutine.yield -- that of Lua, if the module has not been loaded before
+local tasklet = require "tasklet"
+local helper = require "spec.helper"
+
+
+local function nothing() end
+
+--- Each state calls `check(t)` once, with a tasklet that is in it.
+---@type table<string, fun(check: fun(t: Tasklet))>
+local states = {}
+
+function states.unbound(check)
+    check(tasklet.new())
+end
+
+function states.bound(check)
+    check(tasklet.new(nothing))
+end
+
+states["set up"] = function(check)
+    check(tasklet.new(nothing)())
+end
+
+states["gave way"] = function(check)
+    check(tasklet.run(tasklet.schedule))
+end
+
+function states.current(check)
+    tasklet.join(tasklet.run(function() check(tasklet.getcurrent()) end))
+end
+
+states["asleep"] = function(check)
+    check(tasklet.run(tasklet.sleep, 60))
+end
+
+states["in a wait"] = function(check)
+    check(tasklet.run(function() tasklet.wait(tasklet.WaitForTimeout(60000)) end))
+end
+
+states["in a yield"] = function(check)
+    check(tasklet.run(function() stock_yield(tasklet.WaitForTimeout(60000)) end))
+end
+
+states["in popleft"] = function(check)
+    check(tasklet.run(function() tasklet.getcurrent().mailbox:popleft() end))
+end
+
+states["in join"] = function(check)
+    local other = tasklet.run(tasklet.sleep, 60)
+    check(tasklet.run(tasklet.join, other))
+    other:kill()
+end
+
+states["in a generator"] = function(check)
+    check(tasklet.run(function()
+        coroutine.wrap(function() tasklet.sleep(60) end)()
+    end))
+end
+
+states["about to have an event"] = function(check)
+    local first = tasklet.new(nothing)
+    local t = tasklet.run(function() tasklet.wait(first) end)
+    first:start()
+    check(t)
+end
+
+states["paused itself"] = function(check)
+    check(tasklet.run(tasklet.schedule_remove))
+end
+
+states["removed before it began"] = function(check)
+    check(tasklet.new(nothing)():remove())
+end
+
+states["removed"] = function(check)
+    check(tasklet.run(tasklet.schedule):remove())
+end
+
+states["switched away"] = function(check)
+    local other = tasklet.new(nothing)()
+    check(tasklet.run(function() other:switch() end))
+end
+
+states["over its budget"] = function(check)
+    local t = tasklet.new(function()
+        while tasklet do -- spins
+        end
+    end)()
+    assert(tasklet.pump(100) == t)
+    check(t)
+end
+
+function states.finished(check)
+    check(tasklet.run(nothing))
+end
+
+function states.failed(check)
+    local t = tasklet.run(error, "failed")
+    pcall(tasklet.join, t)
+    check(t)
+end
+
+function states.killed(check)
+    local t = tasklet.run(tasklet.sleep, 60)
+    t:kill()
+    check(t)
+end
+
+states["handed over"] = function(check)
+    local done
+    local t = tasklet.run(function()
+        local me = tasklet.getcurrent()
+        done = tasklet.run(function() check(me) end)
+    end)
+    tasklet.join(done)
+    return t
+end
+
+states["sending"] = function(check)
+    local go = tasklet.WaitForMessages{accept = "go"}
+    local receiver = tasklet.run(function() check(tasklet.wait(go).sender) end)
+    tasklet.run(function() tasklet.send(receiver, "go") end)
+    tasklet.join(receiver)
+end
+
+states["running others nested"] = function(check)
+    tasklet.run(function()
+        local me = tasklet.getcurrent()
+        tasklet.new(check)(me)
+        tasklet.pump()
+    end)
+end
+
+-- ---- attributes -------------------------------------------------------------------------------
+
+local A, P, B, S = "alive", "paused", "blocked", "scheduled"
+local STATES = {}
+for name, value in pairs(tasklet.Tasklet) do
+    if type(name) == "string" and name:find("^STATE_") then
+        STATES[value] = name:match("_(.*)$"):lower()
+    end
+end
+
+-- The flags that are true, and the state.
+local attributes = {
+    ["unbound"] = {"suspended"},
+    ["bound"] = {"suspended"},
+    ["set up"] = {"suspended", A, S},
+    ["gave way"] = {"suspended", A, S},
+    ["current"] = {"running", A, S, "is_current"},
+    ["asleep"] = {"suspended", A, B, S},
+    ["in a wait"] = {"suspended", A, B, S},
+    ["in a yield"] = {"suspended", A, B, S},
+    ["in popleft"] = {"suspended", A, B, S},
+    ["in join"] = {"suspended", A, B, S},
+    ["in a generator"] = {"suspended", A, B, S},
+    ["about to have an event"] = {"suspended", A, S},
+    ["paused itself"] = {"suspended", A, P},
+    ["removed before it began"] = {"suspended", A, P},
+    ["removed"] = {"suspended", A, P},
+    ["switched away"] = {"suspended", A, P},
+    ["over its budget"] = {"suspended", A, P},
+    ["finished"] = {"zombie"},
+    ["failed"] = {"zombie"},
+    ["killed"] = {"zombie"},
+    ["handed over"] = {"running", A, S},
+    ["sending"] = {"msgsend", A, S},
+    ["running others nested"] = {"running", A, S},
+}
+
+local flags = {
+    "alive", "paused", "blocked", "scheduled", "is_current", "is_main", "restorable", "atomic",
+    "ignore_nesting", "block_trap",
+}
+
+-- ---- verbs ------------------------------------------------------------------------------------
+
+local DEAD = "cannot throw to a dead tasklet"
+local ALIVE = "the tasklet is alive: it has been started already"
+local UNBOUND = "the tasklet is not bound to a function"
+
+---@param why string how `insert`, `run` and `switch` put it, with %s for their word
+local function refusing(why, more)
+    local row = {
+        insert = why:format("insert"), run = why:format("run"), switch = why:format("switch to"),
+    }
+    for verb, text in pairs(more) do
+        row[verb] = text
+    end
+    return row
+end
+
+local function started(row)
+    row.setup, row.call, row.start = ALIVE, ALIVE, ALIVE
+    return row
+end
+
+local function dead(why)
+    return refusing("cannot %s a tasklet that is " .. why,
+        {setup = UNBOUND, call = UNBOUND, start = UNBOUND, throw = DEAD})
+end
+
+local function blocked()
+    return started(refusing("cannot %s a blocked tasklet", {
+        remove = "cannot remove a blocked tasklet",
+        bind = "cannot bind a tasklet that is blocked",
+        unbind = "cannot bind a tasklet that is blocked",
+    }))
+end
+
+local function scheduled()
+    return started{
+        bind = "cannot bind a tasklet that is scheduled",
+        unbind = "cannot bind a tasklet that is scheduled",
+    }
+end
+
+local NESTED = "a tasklet that runs others nested"
+
+-- What each verb raises; one that is not named raises nothing.
+local refusals = {
+    ["unbound"] = dead "unbound",
+    ["bound"] = refusing("cannot %s a tasklet that is not set up", {}),
+    ["set up"] = scheduled(),
+    ["gave way"] = scheduled(),
+    ["current"] = started{
+        remove = "cannot remove the current tasklet",
+        bind = "cannot bind the current tasklet", unbind = "cannot bind the current tasklet",
+    },
+    ["asleep"] = blocked(),
+    ["in a wait"] = blocked(),
+    ["in a yield"] = blocked(),
+    ["in popleft"] = blocked(),
+    ["in join"] = blocked(),
+    ["in a generator"] = blocked(),
+    ["about to have an event"] = scheduled(),
+    ["paused itself"] = started{},
+    ["removed before it began"] = started{},
+    ["removed"] = started{},
+    ["switched away"] = started{},
+    ["over its budget"] = started{},
+    ["finished"] = dead "dead",
+    ["failed"] = dead "dead",
+    ["killed"] = dead "dead",
+    ["handed over"] = scheduled(),
+    ["sending"] = scheduled(),
+    ["running others nested"] = started{
+        remove = "cannot remove " .. NESTED, run = "cannot run " .. NESTED,
+        switch = "cannot switch to " .. NESTED,
+        bind = "cannot bind a tasklet that is scheduled",
+        unbind = "cannot bind a tasklet that is scheduled",
+    },
+}
+
+-- Line 2 calls the verb.
+local calls = {
+    insert = "return t:insert()", remove = "return t:remove()", run = "return t:run()",
+    switch = "return t:switch()", setup = "return t:setup()", call = "return t()",
+    start = "return t:start()", bind = "return t:bind(print)", unbind = "return t:bind(nil)",
+    throw = "return t:throw('thrown')", exit = "return t:throw(tasklet.TaskletExit())",
+    raise = "return t:raise_exception(tasklet.TimeoutError, 'thrown')", kill = "return t:kill()",
+}
+for _, row in pairs(refusals) do
+    row.raise = row.throw
+end
+
+-- What they return if they raise nothing; the others return nothing, or a tempval.
+local returns_itself = {
+    insert = true, remove = true, setup = true, call = true, start = true, bind = true,
+    unbind = true,
+}
+
+-- The flag that must be true afterwards.
+local effects = {
+    insert = "scheduled", setup = "scheduled", call = "scheduled", kill = "finished",
+}
+
+local names = {}
+for name in pairs(states) do
+    names[#names + 1] = name
+end
+table.sort(names)
+
+local verbs = {}
+for verb in pairs(calls) do
+    verbs[#verbs + 1] = verb
+end
+table.sort(verbs)
+
+---Calls `verb` of `t`, from a tasklet of its own unless `t` is the current one.
+---@return boolean? ok nil: it is still under way
+---@return any
+local function try(t, verb)
+    local chunk = assert(load("local tasklet, t = ...\nlocal function f() " .. calls[verb] ..
+        " end\nreturn f", "=there"))(tasklet, t)
+    local results = {}
+    local function f()
+        results[1], results[2] = pcall(chunk)
+    end
+    if t.is_current then
+        f()
+        tasklet.survive()
+    else
+        local caller = tasklet.run(f)
+        tasklet.schedule()
+        if not caller:has_finished() then
+            caller:kill()
+        end
+    end
+    return results[1], results[2]
+end
+
+describe("a tasklet's attributes", function()
+    for _, name in ipairs(names) do
+        it("7.2 say that it is " .. name, function()
+            helper.within_loop(function()
+                local checked = 0
+                states[name](function(t)
+                    local expected = {}
+                    for _, flag in ipairs(attributes[name]) do
+                        expected[flag] = true
+                    end
+                    for _, flag in ipairs(flags) do
+                        assert.equal(expected[flag] or false, t[flag], flag)
+                    end
+                    assert.equal(attributes[name][1], STATES[t.state])
+                    assert.equal(name == "finished" or name == "failed" or name == "killed",
+                        t:has_finished())
+                    if not t.scheduled or t.blocked then
+                        assert.is_nil(t.next)
+                        assert.is_nil(t.prev)
+                    end
+                    assert.equal("integer", math.type(t.nesting_level))
+                    assert.equal("integer", math.type(t.recursion_depth))
+                    assert.is_nil(t.tempval)
+                    checked = checked + 1
+                    if not t.is_current and t.alive then
+                        t:throw(tasklet.TaskletExit(), true)
+                    end
+                end)
+                assert.equal(1, checked)
+            end)
+        end)
+    end
+end)
+
+for _, verb in ipairs(verbs) do
+    describe(calls[verb]:match("return (.*)"), function()
+        for _, name in ipairs(names) do
+            local refusal = refusals[name][verb]
+            local what = refusal and "is refused" or "is possible"
+            it(("7.1 %s for one that is %s"):format(what, name), function()
+                helper.within_loop(function()
+                    local checked, errors = 0, nil
+                    states[name](function(t)
+                        local before = {t.alive, t.paused, t.blocked, t.scheduled}
+                        local ok, value = try(t, verb)
+                        checked = checked + 1
+                        local current = t.is_current
+                        errors = select(2, pcall(function()
+                            if refusal then
+                                assert.is_false(ok)
+                                assert.is_true(tasklet.TaskletError:is(value), tostring(value))
+                                assert.equal("there:2: " .. refusal, value.message)
+                                assert.equal("there:2: " .. refusal, tostring(value))
+                                assert.same(before, {t.alive, t.paused, t.blocked, t.scheduled})
+                            elseif current and
+                                (verb == "throw" or verb == "exit" or verb == "raise" or
+                                verb == "kill") then
+                                assert.is_false(ok)
+                                assert.is_nil(tostring(value):find("cannot", 1, true))
+                            elseif ok == nil then
+                                assert.is_true(verb == "switch")
+                            else
+                                assert.is_true(ok, tostring(value))
+                                assert.equal(returns_itself[verb] and t or nil, value)
+                            end
+                        end))
+                        if t.alive and not t.is_current then
+                            t:throw(tasklet.TaskletExit(), true)
+                            if t.paused then
+                                t:insert()
+                            end
+                        end
+                    end)
+                    if errors then
+                        error(errors, 0)
+                    end
+                    assert.equal(1, checked)
+                end)
+            end)
+        end
+    end)
+end
+
+describe("the main tasklet", function()
+    it("7.1 7.2 is a tasklet as any other, while it runs", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local main = tasklet.getmain()
+            print(main == tasklet.getcurrent(), main.is_main, main.is_current, main.alive)
+            print(main.scheduled, main.paused, main.blocked, main.nesting_level)
+            for _, verb in ipairs{"insert", "run", "switch", "remove", "setup", "bind"} do
+                local ok, err = pcall(function() return main[verb](main, print) end)
+                print(verb, ok, ok and "" or err.message:match(": (.*)"))
+            end
+        ]])
+        assert.equal("", result.stderr)
+        assert.equal(0, result.status)
+        assert.equal([[
+true	true	true	true
+true	false	false	0
+insert	true	
+run	true	
+switch	true	
+remove	false	cannot remove the current tasklet
+setup	false	the tasklet is alive: it has been started already
+bind	false	cannot bind the current tasklet
+]], result.stdout)
+    end)
+
+    it("7.1 7.2 is a tasklet as any other, while others run", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local main = tasklet.getmain()
+            local function look(verb)
+                local ok, err = pcall(function() return main[verb](main) end)
+                print(main.is_main, main.is_current, main.scheduled, main.blocked, main.paused)
+                print(tasklet.getmain() == main, tasklet.getcurrent().is_main)
+                print(verb, ok, ok and "" or err.message:match(": (.*)"))
+            end
+            tasklet.new(look)("setup")
+            tasklet.schedule()
+            tasklet.new(look)("remove")
+            tasklet.sleep(0.01)
+            tasklet.new(look)("insert")
+            tasklet.schedule_remove()
+        ]])
+        assert.equal("", result.stderr)
+        assert.equal(0, result.status)
+        assert.equal([[
+true	false	true	false	false
+true	false
+setup	false	the tasklet is alive: it has been started already
+true	false	true	true	false
+true	false
+remove	false	cannot remove a blocked tasklet
+true	false	true	false	false
+true	false
+insert	true	
+]], result.stdout)
+    end)
+
+    it("7.3 is none in plain Lua", function()
+        local result = helper.plain [[
+            local tasklet = require "tasklet"
+            print(tasklet.getmain(), tasklet.getcurrent(), tasklet.getruncount())
+            tasklet.run(function() print(tasklet.getmain(), tasklet.getcurrent().is_main) end)
+        ]]
+        assert.equal("nil\tnil\t0\nnil\tfalse\n", result.stdout)
+    end)
+end)

@@ -1,0 +1,280 @@
+/*
+ * Ending: what becomes of a tasklet when its coroutine is over, or is given up; and of all of them
+ * when the program ends.
+ */
+#include "bind/bind.h"
+#include "bind/module.h"
+
+#define POOL_SIZE 256
+
+void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
+{
+    lua_Integer last;
+    int list;
+
+    if (!body->callbacks || !lua_checkstack(L, MAX_CALLBACK_ARGS + 20)) {
+        return;
+    }
+    body->callbacks = false;
+    tk_push_table(L, bind, TABLE_CALLBACKS);
+    lua_pushvalue(L, index);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    list = lua_gettop(L);
+    last = (lua_Integer)lua_rawlen(L, list);
+    for (lua_Integer i = 1; i <= last; i++) {
+        int count;
+
+        if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
+            int entry = lua_gettop(L);
+
+            lua_pushboolean(L, 0); /* called once */
+            lua_rawseti(L, list, i);
+
+            lua_getfield(L, entry, "n");
+            count = (int)lua_tointeger(L, -1); /* at most MAX_CALLBACK_ARGS */
+            lua_pop(L, 1);
+            lua_rawgeti(L, entry, 1);
+            lua_pushvalue(L, index);
+            tk_push_result(L, index, body);
+            for (int k = 2; k <= count; k++) {
+                lua_rawgeti(L, entry, k);
+            }
+            tk_call_guarded(L, bind, count + 1, 0, "a join callback");
+        }
+        lua_settop(L, list);
+    }
+    lua_settop(L, list - 1);
+}
+
+/* Puts what the coroutine left, `count` values on L, into the tasklet at `index`. */
+static void keep_outcome(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body,
+                         int count)
+{
+    if (body->failed) {
+        lua_createtable(L, 2, 0);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+        tk_push_table(L, bind, TABLE_TRACES);
+        lua_pushvalue(L, index);
+        lua_rawget(L, -2);
+        lua_rawseti(L, -3, 2);
+        lua_pop(L, 1);
+    } else if (count != 1) {
+        lua_createtable(L, count, 1);
+        lua_insert(L, -count - 1);
+        for (int i = count; i > 0; i--) {
+            lua_rawseti(L, -i - 1, i);
+        }
+        lua_pushinteger(L, count);
+        lua_setfield(L, -2, "n");
+        body->packed = true;
+    }
+    lua_setiuservalue(L, index, UV_OUTCOME);
+    lua_pushnil(L);
+    lua_setiuservalue(L, index, UV_HELD);
+}
+
+/* Gives a coroutine back to the pool. */
+static void reuse(lua_State *L, struct tk_bind *bind, struct tk_body *body, bool sound)
+{
+    lua_State *co = body->co;
+
+    if (!body->pooled) {
+        tk_own_coroutine(L, bind, co, false);
+    }
+    if (!body->pooled || !sound || bind->pool >= POOL_SIZE || !lua_checkstack(co, 1)) {
+        return;
+    }
+    lua_settop(co, 0);
+    if (lua_gethook(co) != NULL) {
+        lua_sethook(co, NULL, 0, 0);
+    }
+    tk_push_table(L, bind, TABLE_POOL);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_rawseti(L, -2, ++bind->pool);
+    lua_pop(L, 1);
+}
+
+static bool is_exit(lua_State *L, int index, struct tk_bind *bind)
+{
+    bool is;
+
+    lua_getiuservalue(L, index, UV_OUTCOME);
+    lua_rawgeti(L, -1, 1);
+    is = tk_error_is(L, -1, bind, "TaskletExit");
+    lua_pop(L, 2);
+    return is;
+}
+
+static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body,
+                         bool observed)
+{
+    if (!body->failed || observed || is_exit(L, index, bind)) {
+        return;
+    }
+    body->unobserved = true;
+    bind->failures++;
+    tk_push_table(L, bind, TABLE_FAILED);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, ++bind->reports);
+    lua_pop(L, 1);
+}
+
+/* The coroutine is over: `count` values are on its stack. */
+void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
+{
+    bool observed =
+        body->callbacks || body->monitored || body->expected || body->task.watchers != NULL;
+    int top = lua_gettop(L), index = top + 1;
+
+    if (body->co != NULL && !lua_checkstack(L, count + 20)) {
+        lua_settop(body->co, 0);
+        lua_pushliteral(body->co, "too many results");
+        body->failed = true;
+        count = 1;
+    }
+    tk_push_body(L, bind, body);
+    if (body->co != NULL) {
+        lua_xmove(body->co, L, count);
+    } else {
+        lua_pushvalue(L, top); /* never begun: see tk_end_unbegun */
+    }
+    tk_verb_done(bind, body);
+    tk_task_clear(bind->sched, &body->task); /* before the conditions may be collected */
+    keep_outcome(L, bind, index, body, count);
+    if (body->co != NULL) {
+        reuse(L, bind, body, sound);
+    }
+    body->co = NULL;
+    if (body->event || body->task.raise == TK_RAISE_GIVEN) {
+        tk_push_table(L, bind, TABLE_EVENTS);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, body->anchor);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, -(lua_Integer)body->anchor);
+        lua_pop(L, 1);
+        body->event = false;
+    }
+    body->task.raise = TK_RAISE_NOTHING;
+    tk_task_end(bind->sched, &body->task);
+    if (body->anchor != LUA_NOREF) {
+        tk_unanchor(L, bind, body->anchor);
+        body->anchor = LUA_NOREF;
+    }
+    note_failure(L, bind, index, body, observed);
+    tk_call_callbacks(L, bind, index, body);
+    if (body->monitored) {
+        tk_tell_monitors(L, bind, index, body);
+    }
+    lua_settop(L, top);
+}
+
+void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    body->failed = true;
+    if (body->co == NULL) {
+        tk_finish(L, bind, body, 1, true);
+        lua_pop(L, 1);
+        return;
+    }
+    lua_settop(body->co, 0);
+    lua_xmove(L, body->co, 1);
+    tk_finish(L, bind, body, 1, true);
+}
+
+RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
+{
+    lua_State *L = bind->L = bind->main;
+    int top = lua_gettop(L);
+
+    if (!lua_checkstack(L, 30)) {
+        return;
+    }
+    tk_push_table(L, bind, TABLE_ANCHORS);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, top + 1); i++) {
+        struct tk_body *body;
+
+        lua_rawgeti(L, top + 1, i);
+        body = tk_to_body(L, -1, bind);
+        if (body != NULL && body != tk_current(bind) && !body->interrupted &&
+            body->task.daemon == daemons && !body->internal) {
+            tk_task_count(bind->sched, &body->task, true); /* the loop goes on until it has ended */
+            tk_kill(L, bind, body);
+        }
+        if (body != NULL) {
+            body->interrupted = false;
+        }
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+    if (bind->sched->batch != NULL) {
+        tk_run_nested(L, bind);
+    }
+}
+
+RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    lua_State *co = body->co;
+
+    tk_verb_done(bind, body);
+    tk_drop_raise(L, bind, body);
+    tk_task_reset(bind->sched, &body->task);
+    body->co = NULL;
+    body->begun = body->waiting = body->event = body->preempted = false;
+    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK) {
+        lua_xmove(co, L, 1);
+        tk_report_error(L, bind, "a <close> variable of a tasklet that was bound anew");
+    }
+    if (!body->pooled) {
+        tk_own_coroutine(L, bind, co, false);
+    }
+    tk_unanchor(L, bind, body->anchor);
+    body->anchor = LUA_NOREF;
+}
+
+static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    lua_State *co = body->co;
+
+    if (body->task.state == TK_RUNNING || co == NULL) {
+        return; /* it is on the C stack: whoever called lua_close from there leaves it as it is */
+    }
+    tk_verb_done(bind, body);
+    tk_task_finish(bind->sched, &body->task);
+    body->co = NULL;
+    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK && lua_checkstack(L, 4)) {
+        lua_xmove(co, L, 1);
+        if (tk_error_is(L, -1, bind, "TaskletExit")) {
+            lua_pop(L, 1);
+        } else {
+            tk_report_error(L, bind, "a <close> variable, at the end of the program");
+        }
+    }
+}
+
+void tk_close_all(struct tk_bind *bind)
+{
+    lua_State *L = bind->main;
+    int top = lua_gettop(L);
+
+    bind->closing = true;
+    bind->L = L;
+    bind->running = NULL;
+    if (!lua_checkstack(L, 20)) {
+        return;
+    }
+    tk_push_table(L, bind, TABLE_ANCHORS);
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, top + 1); i > 0; i--) {
+        struct tk_body *body;
+
+        lua_rawgeti(L, top + 1, i);
+        body = tk_to_body(L, -1, bind);
+        if (body != NULL) {
+            close_body(L, bind, body);
+        }
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+}

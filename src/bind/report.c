@@ -1,0 +1,187 @@
+/*
+ * Reports: tracebacks, errors as text, and who is told of an error that nobody has dealt with.
+ */
+#include <string.h>
+
+#include "bind/bind.h"
+
+/* Drops the last lines of a traceback that are this file's frames. */
+static size_t script_part(const char *trace, size_t length)
+{
+    static const char tail[] = "\n\t[C]: in ?";
+    size_t n = sizeof tail - 1;
+
+    while (length >= n && memcmp(trace + length - n, tail, n) == 0) {
+        length -= n;
+    }
+    return length;
+}
+
+/* Pushes the traceback from `level` on. */
+void tk_push_trace(lua_State *L, int level)
+{
+    size_t length;
+    const char *trace;
+
+    luaL_traceback(L, L, NULL, level);
+    trace = lua_tolstring(L, -1, &length);
+    lua_pushlstring(L, trace, script_part(trace, length));
+    lua_remove(L, -2);
+}
+
+int tk_traceback(lua_State *L)
+{
+    size_t length;
+    const char *trace;
+
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        luaL_traceback(L, L, lua_tostring(L, 1), 1);
+        trace = lua_tolstring(L, -1, &length);
+        lua_pushlstring(L, trace, script_part(trace, length));
+    }
+    return 1;
+}
+
+/* Pushes an error as text, in lua.c's words where it is no string. */
+static const char *push_text(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    if (lua_isstring(L, index)) {
+        lua_pushvalue(L, index);
+    } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
+        lua_pushvalue(L, index);
+        if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+            lua_pop(L, 1);
+            lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+        }
+    } else {
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+    }
+    return lua_tostring(L, -1);
+}
+
+void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
+{
+    const char *text = push_text(L, -1);
+
+    if (where != NULL) {
+        text = lua_pushfstring(L, "%s\n\tin %s", text, where);
+        lua_remove(L, -2);
+    }
+    bind->failures++;
+    if (bind->hooks->error != NULL) {
+        bind->hooks->error(bind->context, text);
+    }
+    lua_pop(L, 2);
+}
+
+/* For the Lua part: log(error, traceback) reports an error that has been dealt with. */
+static int log_error(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    const char *text;
+
+    lua_settop(L, 2);
+    text = push_text(L, 1);
+    if (lua_isstring(L, 2)) {
+        text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 2));
+    }
+    if (tk_current(bind) != NULL) {
+        tk_push_body(L, bind, tk_current(bind));
+        text = lua_pushfstring(L, "%s\n\tin tasklet '%s' #%d", text, tk_push_name(L, bind, -1),
+                               (int)tk_current(bind)->number);
+    }
+    if (bind->hooks->error != NULL) {
+        bind->hooks->error(bind->context, text);
+    }
+    return 0;
+}
+
+/* traceback(): that of the error, for a message handler. */
+static int traceback(lua_State *L)
+{
+    tk_push_trace(L, 2);
+    return 1;
+}
+
+static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    const char *text;
+
+    lua_getiuservalue(L, -1, UV_OUTCOME);
+    lua_rawgeti(L, -1, 1);
+    text = push_text(L, -1);
+    lua_rawgeti(L, -3, 2);
+    if (lua_isstring(L, -1)) {
+        text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
+    }
+    (void)body;
+    if (bind->hooks->error != NULL) {
+        bind->hooks->error(bind->context, text);
+    }
+}
+
+void tk_report(struct tk_bind *bind)
+{
+    lua_State *L = bind->main;
+    int top = lua_gettop(L);
+
+    while (bind->reports > 0) {
+        int count = bind->reports;
+
+        bind->reports = 0;
+        bind->L = L;
+        if (!lua_checkstack(L, 20)) {
+            return;
+        }
+        tk_push_table(L, bind, TABLE_FAILED);
+        for (int i = 1; i <= count; i++) {
+            struct tk_body *body;
+
+            lua_rawgeti(L, -1, i);
+            body = tk_to_body(L, -1, bind);
+            lua_pushnil(L);
+            lua_rawseti(L, -3, i);
+            if (body != NULL && body->unobserved) {
+                report_body(L, bind, body);
+            }
+            lua_settop(L, top + 1);
+        }
+        lua_settop(L, top);
+    }
+}
+
+int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where)
+{
+    lua_State *running = bind->running, *outer = bind->L;
+    struct tk_task *current = bind->sched == NULL ? NULL : bind->sched->current;
+    int at = lua_gettop(L) - nargs, status;
+
+    lua_pushcfunction(L, tk_traceback);
+    lua_insert(L, at);
+    if (bind->sched != NULL) {
+        bind->sched->current = NULL;
+    }
+    bind->running = NULL;
+    status = lua_pcall(L, nargs, nresults, at);
+    bind->L = outer;
+    bind->running = running;
+    if (bind->sched != NULL) {
+        bind->sched->current = current;
+    }
+    if (status != LUA_OK) {
+        tk_report_error(L, bind, where);
+    }
+    lua_remove(L, at);
+    return status;
+}
+
+/* The stack's top is the module's table. */
+void tk_report_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg core[] = {{"log", log_error}, {"traceback", traceback}, {NULL, NULL}};
+
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,235 @@
+/*
+ * Preemption. Two things take the processor away from a tasklet that does not wait: time slices,
+ * and the budget of `pump`. Both do it from a hook at an instruction of its own, where Lua lets a
+ * coroutine yield; the tasklet goes on later as if nothing had been.
+ *
+ * A slice costs nothing until it runs late: then a signal handler sets the hook (tk_slice_late).
+ * A tasklet that was preempted has no function of ours on its stack to raise what was thrown into
+ * it meanwhile: a hook does it (tk_raise_hook).
+ */
+#include <string.h>
+
+#include "bind/bind.h"
+
+/* So exact is the budget of `pump`, in instructions. */
+#define STEP 1000
+
+static struct tk_bind *bind_of_hook(lua_State *L)
+{
+    struct tk_bind *bind;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    bind = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return bind;
+}
+
+void tk_raise_hook(lua_State *L, lua_Debug *ar)
+{
+    struct tk_bind *bind = bind_of_hook(L);
+
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    bind->raise_by_hook = false;
+    tk_check_raise(L, bind);
+}
+
+/* The current tasklet gives way in the middle of a function; its state is set by then. To be called
+ * last in a hook. */
+static void preempt(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    lua_sethook(L, NULL, 0, 0);
+    body->preempted = true;
+    bind->gave_way = true;
+    lua_yield(L, 0);
+}
+
+static bool can_preempt(lua_State *L, const struct tk_bind *bind, const struct tk_body *body)
+{
+    return body != NULL && !body->atomic && tk_can_give_way(L, bind);
+}
+
+/* ---- time slices ---- */
+
+static void warn(lua_State *L, struct tk_bind *bind, struct tk_body *body, const char *name)
+{
+    lua_Number ms = (lua_Number)(bind->hooks->now(bind->context) - bind->late_since) / 1e6 +
+                    (lua_Number)bind->slice / 1e6;
+
+    tk_push_body(L, bind, body);
+    tk_push_name(L, bind, lua_gettop(L));
+    lua_pushfstring(L, "C function '%s' could not be interrupted for %d ms (tasklet '%s')", name,
+                    (int)ms, lua_tostring(L, -1));
+    lua_warning(L, lua_tostring(L, -1), 0);
+    lua_pop(L, 3);
+}
+
+/*
+ * A function returns, and the slice is late: is it the C function that was in the way? One without
+ * a name is none that a script has called.
+ */
+static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, struct tk_body *body)
+{
+    int top = lua_gettop(L);
+
+    lua_getinfo(L, "Snf", ar);
+    if (*ar->what == 'C' && body != NULL &&
+        (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) &&
+        bind->hooks->now(bind->context) - bind->late_since > bind->slice &&
+        (tk_push_global_name(L) || (ar->name != NULL && strcmp(ar->namewhat, "metamethod") != 0 &&
+                                    lua_pushstring(L, ar->name) != NULL))) {
+        warn(L, bind, body, lua_tostring(L, -1));
+        bind->late_since = bind->hooks->now(bind->context);
+        bind->obstacle = NULL;
+    }
+    lua_settop(L, top);
+}
+
+static void slice_hook(lua_State *L, lua_Debug *ar)
+{
+    struct tk_bind *bind = bind_of_hook(L);
+    struct tk_body *body = bind->sched == NULL ? NULL : tk_current(bind);
+
+    if (ar->event == LUA_HOOKRET) {
+        look_at_return(L, ar, bind, body);
+        return;
+    }
+    lua_sethook(L, NULL, 0, 0);
+    if (can_preempt(L, bind, body) && (bind->sched->depth == 0 || body->ignore_nesting)) {
+        bind->obstacle = NULL;
+        tk_task_give_way(bind->sched, &body->task);
+        preempt(L, bind, body);
+    } else if (body != NULL && !body->atomic && bind->running == L) {
+        if (bind->obstacle == NULL) {
+            bind->obstacle = tk_obstacle(L, bind); /* named when it returns */
+        }
+        lua_sethook(L, slice_hook, LUA_MASKRET, 0);
+    }
+}
+
+void tk_slice_late(struct tk_bind *bind)
+{
+    lua_State *running = bind->running;
+
+    if (running != NULL && bind->slice > 0 &&
+        (lua_gethook(running) == NULL || lua_gethook(running) == slice_hook)) {
+        if (bind->late_count != bind->resumes) {
+            bind->late_count = bind->resumes;
+            bind->late_since = bind->hooks->now(bind->context);
+            bind->obstacle = NULL;
+        }
+        lua_sethook(running, slice_hook, LUA_MASKCOUNT | LUA_MASKRET, 1);
+    }
+}
+
+/* set_timeslice(ms): tasklets that run longer without waiting are preempted; 0: none is. */
+static int set_timeslice(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_Number ms = luaL_checknumber(L, 1);
+    const char *why;
+
+    tk_check_open(L, bind);
+    luaL_argcheck(L, ms >= 0 && ms < 1e9, 1, "time must not be negative");
+    why = bind->hooks->watch(bind->context, (uint64_t)(ms * 1e6));
+    if (why != NULL) {
+        return tk_raise(L, "time slices cannot be had: %s", why);
+    }
+    bind->slice = (uint64_t)(ms * 1e6);
+    return 0;
+}
+
+/* ---- pump ---- */
+
+static void pump_hook(lua_State *L, lua_Debug *ar)
+{
+    struct tk_bind *bind = bind_of_hook(L);
+    struct tk_body *body = tk_current(bind);
+    struct tk_pump *pump = bind->pump;
+
+    (void)ar;
+    if (pump == NULL) {
+        lua_sethook(L, NULL, 0, 0);
+        return;
+    }
+    pump->used += pump->step;
+    if (pump->used >= pump->budget && can_preempt(L, bind, body)) {
+        pump->over = body;
+        bind->halt |= HALT_PUMP;
+        tk_task_pause(bind->sched, &body->task);
+        preempt(L, bind, body);
+    }
+}
+
+void tk_pump_watch(struct tk_bind *bind, lua_State *co)
+{
+    lua_sethook(co, pump_hook, LUA_MASKCOUNT, bind->pump->step);
+}
+
+/* Runs all that is runnable, until nothing is or somebody has used up the budget. */
+static void run_all(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_sched *sched = bind->sched;
+
+    while (bind->halt == 0) {
+        if (sched->chain == NULL && !tk_sched_pull(sched) &&
+            (!tk_runq_turn(&sched->ready) || !tk_sched_pull(sched))) {
+            return;
+        }
+        bind->L = L;
+        tk_drive(bind);
+    }
+    tk_sched_cut(sched); /* the rest of the chain */
+}
+
+/* pump(instructions): returns the first tasklet that ran so long without waiting, or nil. */
+static int module_pump(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    lua_State *running = bind->running;
+    lua_Integer budget = luaL_optinteger(L, 1, 0);
+    struct tk_pump own = {0}, *outer = bind->pump;
+    int barrier = bind->barrier;
+    struct tk_frame frame;
+
+    tk_check_open(L, bind);
+    luaL_argcheck(L, lua_isnoneornil(L, 1) || budget >= 1, 1, "must be at least 1");
+    luaL_checkstack(L, 20, NULL);
+    if (bind->sched->depth > 60) {
+        return tk_raise(L, "pumps are nested too deep");
+    }
+    if (outer == NULL && budget > 0) {
+        own.budget = (uint64_t)budget;
+        own.step = budget < STEP ? (int)budget : STEP;
+        bind->pump = &own;
+    }
+    tk_sched_enter(bind->sched, &frame);
+    bind->sched->current = NULL;
+    bind->running = NULL;
+    bind->barrier = 0;
+    run_all(L, bind);
+    bind->halt &= ~(unsigned)HALT_PUMP;
+    tk_sched_leave(bind->sched);
+    bind->running = running;
+    bind->barrier = barrier;
+    bind->L = L;
+    if (bind->pump != NULL && bind->pump->over != NULL) {
+        tk_push_body(L, bind, bind->pump->over);
+        bind->pump->over = NULL;
+    } else {
+        lua_pushnil(L);
+    }
+    bind->pump = outer;
+    tk_check_raise(L, bind);
+    return 1;
+}
+
+/* The stack's top is the module's table. */
+void tk_slice_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg functions[] = {
+        {"set_timeslice", set_timeslice}, {"pump", module_pump}, {NULL, NULL}};
+
+    (void)bind;
+    tk_set_functions(L, functions);
+}
