@@ -226,9 +226,43 @@ local function item_value(ctx, item)
     return item[2]
 end
 
+-- Yields the values; returns the event, or nothing if it is not to be read.
+local function yield_values(ctx, values, form)
+    local api = ctx.world.api
+    if form == "wait" or ctx.inner then
+        return api.wait(table.unpack(values))
+    elseif form == "list" then
+        api.yield(values)
+    else
+        api.yield(table.unpack(values))
+    end
+    if form ~= "forget" then
+        return api.get_event()
+    end
+end
+
+-- After a yield that raised, timeouts are made anew: from when one that has fired counts its next
+-- period then is not told.
+local function forget_timeouts(ctx, items)
+    for _, item in ipairs(items) do
+        local key = type(item) == "number" and key_of(ctx, item)
+        if key ~= item then
+            ctx.world.conditions[key] = nil
+        end
+    end
+end
+
+local function has_timeout(ctx, items)
+    for _, item in ipairs(items) do
+        if type(item) == "number" and key_of(ctx, item) ~= item then
+            return #items > 1
+        end
+    end
+end
+
 ---{"wait", items, form}: form is "wait", "yield", "list" or "forget" (the event is not read).
 function steps.wait(ctx, items, form)
-    local api, values = ctx.world.api, {}
+    local values = {}
     for _, item in ipairs(items) do
         local value = item_value(ctx, item)
         if value ~= nil then
@@ -239,21 +273,17 @@ function steps.wait(ctx, items, form)
         return
     end
     local event
-    if form == "wait" or ctx.inner then
-        event = api.wait(table.unpack(values))
+    if has_timeout(ctx, items) then
+        local ok, result = pcall(yield_values, ctx, values, form)
+        if not ok then
+            forget_timeouts(ctx, items)
+            error(result, 0)
+        end
+        event = result
     else
-        if form == "list" then
-            api.yield(values)
-        else
-            api.yield(table.unpack(values))
-        end
-        if form == "forget" then
-            log(ctx, "got something")
-            return
-        end
-        event = api.get_event()
+        event = yield_values(ctx, values, form)
     end
-    log(ctx, "got %s", describe_event(ctx, event))
+    log(ctx, "got %s", event == nil and "something" or describe_event(ctx, event))
 end
 
 function steps.get_event(ctx)

@@ -57,8 +57,8 @@ local function unfold(program, path, index)
     local smaller = copy(program)
     local list = follow(smaller.scripts, path)
     local step = list[index]
-    if type(step) ~= "table" or type(step[1]) ~= "string" then
-        return nil
+    if type(step) ~= "table" or type(step[1]) ~= "string" or step[1] == "wait" then
+        return nil -- what a wait has in it are items
     end
     for i = #step, 2, -1 do
         local inner = step[i]
