@@ -6,11 +6,11 @@
 local tasklet = require "tasklet"
 io.stdout:setvbuf("line")
 
-local handed_out, written, most = 0, 0, 0
+local open, written, most = true, 0, 0
 
--- Tells what it is sent. It has no end of its own, so it is a daemon.
+-- Prints what it is sent. It has no end of its own, so it is a daemon.
 local log = tasklet.receiver(function(message)
-    print(message.name, message.value)
+    print(table.unpack(message.value))
 end, {name = "log", daemon = true}):start()
 
 -- A worker. It gets "job" after "job", and "stop" after the last.
@@ -38,16 +38,19 @@ local function write()
     end
 end
 
--- Hands out jobs, in turn. It waits while the mailbox of the worker is full.
+-- Hands out jobs, in turn, and returns how many. It waits while the mailbox of the worker is full.
 local function hand_out(workers)
-    for job = 1, math.huge do
+    local job = 0
+    while open do
+        job = job + 1
         local worker = workers[job % #workers + 1]
         tasklet.send(worker, "job", job)
-        handed_out, most = job, math.max(most, #worker.mailbox)
+        most = math.max(most, #worker.mailbox)
         if job == 50 then
-            tasklet.send(log, "at work")
+            tasklet.send(log, "line", {"at work"})
         end
     end
+    return job
 end
 
 tasklet.scope(function(s)
@@ -59,22 +62,22 @@ tasklet.scope(function(s)
     local source = s:new(hand_out, {name = "source"}):start(workers)
 
     tasklet.wait(tasklet.WaitForSignal(tasklet.signals, "SIGTERM"))
-    tasklet.send(log, "no more jobs")
-    source:kill()
+    tasklet.send(log, "line", {"no more jobs"})
+    open = false
     -- When five seconds are not enough, all are killed, and the error leaves the scope.
     tasklet.with_deadline(5, function()
+        local handed_out, done = source:join(), 0
         for _, worker in ipairs(workers) do
             tasklet.send(worker, "stop")
         end
-        local sum = 0
         for i, count in ipairs(tasklet.join_all(workers)) do
-            tasklet.send(log, workers[i].name, count > 0)
-            sum = sum + count
+            tasklet.send(log, "line", {workers[i].name, "worked", count > 0})
+            done = done + count
         end
-        tasklet.send(log, "all jobs are done", sum == handed_out)
+        tasklet.send(log, "line", {"all jobs are done", done == handed_out})
         tasklet.send(writer, "stop")
         tasklet.join(writer)
+        tasklet.send(log, "line", {"all results are written", written == done})
     end)
 end)
-print("all results are written", written == handed_out)
 print("jobs that waited for one worker, at most", most)

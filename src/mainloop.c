@@ -74,6 +74,9 @@ static int unparked(lua_State *L, int status, lua_KContext context)
     (void)context;
     host->parked = false;
     host->quit = false;
+    if (!host->main->task.daemon) {
+        tk_task_count(host->bind->sched, &host->main->task, true);
+    }
     tk_check_raise(L, host->bind);
     return push_status(L, host, by_quit);
 }
@@ -193,8 +196,8 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     bind = lua_touserdata(L, -1);
     lua_pop(L, 1);
     body = bind->sched == NULL ? NULL : tk_current(bind);
-    if (body == NULL) {
-        return;
+    if (body == NULL || atomic_exchange(&bind->interrupting, 0) == 0) {
+        return; /* none is running, or the interrupt has been raised already */
     }
     tk_task_kill(bind->sched, &body->task);
     body->interrupted = true;
@@ -209,6 +212,7 @@ void tasklet_host_interrupt(struct tasklet_host *host, int status)
     lua_State *running = host->bind->running;
 
     atomic_store(&host->interrupted, status + 1);
+    atomic_store(&host->bind->interrupting, 1);
     if (running != NULL) {
         lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
     }
@@ -219,6 +223,7 @@ void tk_mainloop_interrupt(struct tasklet_host *host)
 {
     int status = atomic_exchange(&host->interrupted, 0);
 
+    atomic_store(&host->bind->interrupting, 0);
     if (status == 0) {
         return;
     }

@@ -75,7 +75,7 @@ struct tasklet_options {
      * newline at the end. NULL: nobody is told. */
     void (*on_error)(void *context, const char *text);
 
-    /* Not 0: time slices (tasklet.set_timeslice) are refused, for they need a handler of SIGURG. */
+    /* Not 0: time slices (tasklet.set_timeslice) are refused, for they need a handler of SIGRTMAX - 2. */
     int no_signals;
 };
 

@@ -73,9 +73,9 @@ local function stop(scope)
 end
 
 local function fail(scope, err, trace, t)
-    if scope.broken then
+    if scope.broken or scope.over or not scope.limit:in_force() then
         if not (M.TimeoutError:is(err) and scope.limit:over()) then
-            core.log(err, trace) -- the body's own failure is what the scope raises
+            core.log(err, trace) -- what the scope raises is something else
         end
     elseif scope.failure then
         table.insert(scope.failure.others, join_error(t, err, trace))
@@ -85,8 +85,8 @@ local function fail(scope, err, trace, t)
     end
 end
 
--- The join callback of every member.
-local function ended(t, _, entry)
+--- Called when a member has ended, or has been bound anew.
+function core.left_scope(t, entry)
     local scope = entry.scope
     entry.prev.next, entry.next.prev = entry.next, entry.prev
     local failed, err, trace = core.outcome(t)
@@ -101,15 +101,14 @@ local function add(scope, t)
     local head = scope.members
     local entry = { task = t, scope = scope, prev = head.prev, next = head }
     head.prev.next, head.prev = entry, entry
-    scope.limit:adopt(t)
-    t:add_join_callback(ended, entry)
+    scope.limit:adopt(t, entry)
     return t
 end
 
 local function check(scope, verb)
     if getmetatable(scope) ~= Scope then
         error(("calling '%s' on bad self (scope expected, got %s)"):format(verb, type(scope)), 3)
-    elseif scope.over then
+    elseif scope.over or not scope.limit:in_force() then
         error(M.TaskletError(core.where(3) .. "the scope has ended"), 0)
     end
 end
@@ -123,7 +122,11 @@ function Scope:run(f, ...)
         error(("bad argument #1 to 'run' (function or fresh coroutine expected, got %s)"):format(
             type(f)), 2)
     end
-    return add(self, M.new(f)):start(...)
+    local t = add(self, M.new(f)):start(...)
+    if self.stopping then
+        t:kill() -- too late: all are being ended
+    end
+    return t
 end
 
 --- Makes a tasklet that belongs to the scope: bound, to be called.
@@ -157,27 +160,36 @@ end
 
 -- ---- the end ----
 
--- Waits for all members. Returns whether nothing came in between, and else what did.
+-- Lets those run that have been killed. Returns why not, if something came in between.
+local function let_run()
+    local ok, why = pcall(core.hand_over)
+    return not ok and why or nil
+end
+
+-- Waits for all members, if it can. Returns whether nothing came in between, and else what did.
 local function wait_for_members(scope, ok, err)
-    local head, idle, shield = scope.members, 0, nil
+    local head, idle, shield = scope.members, nil, nil
     while head.next ~= head do
         local entry = head.next
         if core.has_begun(entry.task) then
-            idle = 0
+            idle = nil
             local undisturbed, why = pcall(core.await, entry.task)
             if not undisturbed then
                 if ok then
                     ok, err = false, why
                 end
                 stop(scope)
-                core.hand_over()
-                shield = shield or core.limit(-1, true)
+                let_run()
+                if shield then
+                    break -- it was no kill, and no deadline: nobody can wait here
+                end
+                shield = core.limit(-1, true)
             end
         elseif entry == idle or scope.stopping then
             core.kill(entry.task) -- nobody is left who could call it
         else
             -- To the end of the ring; when it comes round again only such are left.
-            idle = idle == 0 and entry or idle
+            idle = idle or entry
             head.next, entry.next.prev = entry.next, head
             entry.prev, entry.next = head.prev, head
             head.prev.next, head.prev = entry, entry
@@ -194,12 +206,18 @@ local function finish(scope, ok, err)
     if not ok then
         scope.broken = not scope.stopping and not M.TaskletExit:is(err)
         stop(scope)
-        core.hand_over()
+        let_run()
     end
     local broken = not ok and not M.TaskletExit:is(err)
-    ok, err = wait_for_members(scope, ok, err)
+    if M.current() == scope.owner then
+        ok, err = wait_for_members(scope, ok, err)
+    else
+        stop(scope) -- its tasklet is being abandoned
+        let_run()
+    end
     scope.left = true
-    local late = scope.limit:over()
+    local late = scope.limit:over() -- also that of a deadline around it
+    scope.late = late
     scope.limit:leave()
     scope.over = true
     local failure = scope.failure
@@ -228,23 +246,34 @@ local function new_scope(options)
 end
 
 function Scope:__close(err)
-    if not core.is_open() then
-        return -- the program ends, and with it everybody
+    if self.over or not core.is_open() then
+        return -- or the program ends, and with it everybody
     end
+    local library = core.library(true)
     local ok, why = finish(self, err == nil, err)
+    core.library(library)
     if not ok then
         error(why, 0)
     end
 end
 
+-- Calls the body, which is script code, out of the library's.
+local function call_body(body, scope, library)
+    core.library(library)
+    return body(scope)
+end
+
 -- What a body that went well returns; else raises. An error of the body keeps its traceback.
 local function run_scope(scope, body)
-    local trace
-    local results = table.pack(xpcall(body, function(err)
+    local _ <close> = scope -- if an error comes in between
+    local library, trace = core.library(true), nil
+    local results = table.pack(xpcall(call_body, function(err)
         trace = not M.TaskletExit:is(err) and core.traceback() or nil
         return err
-    end, scope))
+    end, body, scope, library))
+    core.library(true)
     local ok, err = finish(scope, results[1], results[2])
+    core.library(library)
     if not ok then
         if trace and rawequal(err, results[2]) then
             core.traces[scope.owner] = { err, trace }
@@ -314,8 +343,12 @@ function M.any(list)
         if not failed and not s.won then
             s.won, result = true, t.return_value
             stop(s)
-        elseif failed and not (s.won or M.TaskletExit:is(err)) then
-            failures[#failures + 1] = join_error(t, err, trace)
+        elseif failed and not M.TaskletExit:is(err) then
+            if s.won then
+                core.log(err, trace) -- of a loser that was killed
+            else
+                failures[#failures + 1] = join_error(t, err, trace)
+            end
         end
     end
     run_scope(scope, function(s)
@@ -330,6 +363,9 @@ function M.any(list)
         return result
     end
     local first = failures[1]
+    if scope.late and first and M.TimeoutError:is(first.cause) then
+        error(first.cause, 0)
+    end
     error(M.JoinError("none of them succeeded" .. (first and ": " .. first.message or ""),
         { cause = first and first.cause, tasklet = first and first.tasklet, others = failures }), 0)
 end

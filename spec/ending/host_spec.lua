@@ -288,6 +288,42 @@ describe("a program that is told to end", function()
         ]])
     end)
 
+    -- Several times: the signal may come at any instruction.
+    it("8.3 raises it once and then at waits only, in a generator that runs, too", function()
+        for _ = 1, 6 do
+            local text = output(helper.run_file, [[
+                io.stdout:setvbuf "line"
+                tasklet.run(function()
+                    local function spin()
+                        while true do
+                            tasklet.yield_()
+                        end
+                    end
+                    local ok, err = pcall(function()
+                        local generator = coroutine.wrap(function()
+                            local ok, err = pcall(spin)
+                            print("generator", ok, tasklet.TaskletExit:is(err))
+                            spin()
+                        end)
+                        generator()
+                    end)
+                    print("body", ok, tasklet.TaskletExit:is(err))
+                    local sum = 0
+                    for i = 1, 1000 do
+                        sum = sum + i
+                    end
+                    print("sum", sum)
+                    ok, err = pcall(tasklet.sleep, 0)
+                    print("wait", ok, tasklet.TaskletExit:is(err))
+                end)
+                print("ready")
+                tasklet.sleep(600)
+            ]], 143, {after = "ready", signal = "TERM"})
+            assert.equal("ready\ngenerator\tfalse\ttrue\nbody\tfalse\ttrue\nsum\t500500\n"
+                .. "wait\tfalse\ttrue\n", text)
+        end
+    end)
+
     it("8.3 tells monitors of those that were killed", function()
         assert.same({["down true"] = 1}, terminated [[
             local t = tasklet.run(function() tasklet.sleep(600) end)

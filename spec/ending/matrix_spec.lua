@@ -94,6 +94,7 @@ end
 -- An ender:
 --   name, clause
 --   error    the class of what is raised in the tasklet
+--   slow     left out where time is short
 --   begin    function(body) that starts the tasklet with that body. It returns
 --              strike  ends it; when that returns it has seen the error, unless it is held back
 --              check   waits for its end and checks it
@@ -173,6 +174,7 @@ local enders = {
         name = "as the body of a scope where a member fails",
         clause = "10.1",
         error = "TaskletExit",
+        slow = true,
         begin = function(body)
             local gate = WaitForCall()
             local outer = tasklet.run(function()
@@ -194,6 +196,7 @@ local enders = {
         name = "by the s:kill of its scope",
         clause = "10.1",
         error = "TaskletExit",
+        slow = true,
         begin = function(body)
             local scope, member
             local outer = tasklet.run(function()
@@ -279,7 +282,9 @@ end
 
 for _, row in ipairs(waits.rows) do
     for _, ender in ipairs(enders) do
-        describe(("%s, ended %s,"):format(row.name, ender.name), function()
+        local tag = ender.slow and " #slow" or ""
+        local title = ("%s, ended %s%s,"):format(row.name, ender.name, tag)
+        describe(title, function()
             for _, stance in ipairs(waits.stances) do
                 if possible(row, ender, stance) then
                     local name = ("%s %s, leaves nothing"):format(ender.clause, stance.name)
@@ -292,7 +297,7 @@ for _, row in ipairs(waits.rows) do
                 end
             end
 
-            it(ender.clause .. " leaves nothing that is not collected", within(function()
+            it(ender.clause .. " leaves nothing that is not collected #slow", within(function()
                 local weak = setmetatable({}, {__mode = "k"})
                 local function note(object)
                     weak[object] = true

@@ -450,9 +450,9 @@ describe("rate", function()
     --- near to its schedule as 0.1 % of what has passed. On a loaded machine calls come late; those
     --- cost nothing, so that it can catch up. When the machine stood still, all begins anew.
     local function check_long_run(hz, least, cost)
-        local period, found, ahead = 1000 / hz, nil, nil
+        local period, found = 1000 / hz, nil
         for _ = 1, 5 do
-            ahead = run(hz, function(k, lateness)
+            local ahead = run(hz, function(k, lateness)
                 if k >= least and lateness <= 0.001 * k * period then
                     found = k
                 end

@@ -13,6 +13,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdatomic.h>
 
 #include "core/limit.h"
 #include "core/mailbox.h"
@@ -59,6 +60,8 @@ struct tk_body {
     bool block_trap : 1;     /* waits raise */
     bool atomic : 1;         /* is not preempted */
     bool ignore_nesting : 1; /* is preempted in nested runs, too */
+    bool member : 1;         /* of a scope: in the table of members */
+    bool library : 1;        /* is inside a part of the library that must not be cut */
     bool expected : 1;       /* somebody is going to join it */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
 };
@@ -89,6 +92,7 @@ enum {
     TABLE_FIELDS,    /* by object, weak: a table of fields */
     TABLE_TIMEOUTS,  /* by tasklet, weak: the deadline of its verbs, in ms */
     TABLE_MONITORS,  /* by tasklet, weak: a list of who is told of its end */
+    TABLE_MEMBERS,   /* by tasklet, weak: its entry in a scope */
     TABLE_TEMPVALS,  /* by tasklet, weak: what schedule returns */
     TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
@@ -145,6 +149,7 @@ struct tk_bind {
     unsigned late_count;       /* `resumes` when the slice was found late */
     uint64_t late_since;       /* and when */
     const void *obstacle;      /* the C function that stood in the way then */
+    atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
@@ -242,6 +247,8 @@ RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int inde
 /* Stack: metatable, function, arguments. Starts a tasklet, which runs up to its first wait; for use
  * as `return tk_start(...)`. */
 RAISES int tk_start(lua_State *L, struct tk_bind *bind, bool self);
+/* The tasklet at 1 becomes as new. */
+void tk_forget(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* The metamethod __call of a class. Upvalue 2: the metatable of its instances. */
 RAISES int tk_class_call(lua_State *L);
 /* The metamethod __call of tasklets: t(...). */
@@ -250,11 +257,13 @@ void tk_start_open(lua_State *L, struct tk_bind *bind);
 
 /* stop.c */
 
-/* Kills it: what it waits on is disarmed, and TaskletExit is raised where it stands; it is in the
- * batch then. Held back if it is shielded. */
-RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Kills the tasklet at `index`: what it waits on is disarmed, and TaskletExit is raised where it
+ * stands; it is in the batch then. Held back if it is shielded. */
+RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body, int index);
 /* Sends the messages "down" of the tasklet at `index`, which has ended. */
 void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body);
+/* Is one of those alive that are told of the end of the tasklet at `index`? */
+bool tk_has_monitors(lua_State *L, struct tk_bind *bind, int index);
 void tk_stop_open(lua_State *L, struct tk_bind *bind);
 
 /* queue.c */
@@ -289,6 +298,9 @@ void tk_report_open(lua_State *L, struct tk_bind *bind);
 
 /* end.c */
 
+/* If the tasklet at `index` is a member of a scope: it is no more. */
+void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
+
 /* The coroutine is over: `count` values are on its stack, or one error on L's if it has none. */
 void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound);
 
@@ -314,7 +326,8 @@ bool tk_push_global_name(lua_State *L);
 bool tk_can_give_way(lua_State *L, const struct tk_bind *bind);
 /* The current tasklet gives way, to go on with `k`; its state is set by then. */
 RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context);
-/* Drops what a tasklet that is paused was doing, and closes its variables; it is TK_NEW then. */
+/* Drops what the tasklet at 1, which is paused, was doing, and closes its variables; it is TK_NEW
+ * then, unless one of those has started it. */
 RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
  * kill. */
@@ -336,9 +349,9 @@ void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 RAISES void tk_put_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Raises the error on top of the stack in a tasklet, at once: it is in the batch then. */
 RAISES void tk_throw(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-/* Ends a tasklet whose body has not run, with the error on top of the stack (popped); it is
- * anchored or at hand on the stack. */
-void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Ends a tasklet whose body has not run, with the error on top of the stack (popped). It is at
+ * `index`; 0: it is anchored. */
+void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body, int index);
 /* Calls the join callbacks of the tasklet at `index`. */
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 void tk_run_open(lua_State *L, struct tk_bind *bind);

@@ -21,14 +21,20 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
     lua_rawget(L, -2);
     lua_remove(L, -2);
     list = lua_gettop(L);
-    last = (lua_Integer)lua_rawlen(L, list);
+    if (!lua_istable(L, list)) {
+        lua_settop(L, list - 1);
+        return; /* it was taken off before its turn came */
+    }
+    lua_getfield(L, list, "last");
+    last = lua_tointeger(L, -1);
+    lua_settop(L, list);
     for (lua_Integer i = 1; i <= last; i++) {
         int count;
 
         if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
             int entry = lua_gettop(L);
 
-            lua_pushboolean(L, 0); /* called once */
+            lua_pushnil(L); /* called once */
             lua_rawseti(L, list, i);
 
             lua_getfield(L, entry, "n");
@@ -122,12 +128,43 @@ static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct t
     lua_pop(L, 1);
 }
 
-/* The coroutine is over: `count` values are on its stack. */
-void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
+void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
 {
-    bool observed =
-        body->callbacks || body->monitored || body->expected || body->task.watchers != NULL;
+    int top = lua_gettop(L);
+
+    if (!body->member || !lua_checkstack(L, 20)) {
+        return;
+    }
+    body->member = false;
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "left_scope");
+    lua_pushvalue(L, index);
+    tk_push_table(L, bind, TABLE_MEMBERS);
+    lua_pushvalue(L, index);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    tk_call_guarded(L, bind, 2, 0, "the end of a scope's member");
+    tk_push_table(L, bind, TABLE_MEMBERS);
+    lua_pushvalue(L, index);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_settop(L, top);
+}
+
+/* Is there anybody whom its failure will be told? */
+static bool is_observed(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body)
+{
+    return body->callbacks || body->expected || body->member || body->task.watchers != NULL ||
+           (body->monitored && tk_has_monitors(L, bind, index));
+}
+
+/* Its `count` results, or its error, are on its coroutine's stack; or on L's if it has none. It is
+ * at `at`; 0: it is anchored. */
+static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at, int count,
+                bool sound)
+{
     int top = lua_gettop(L), index = top + 1;
+    bool observed;
 
     if (body->co != NULL && !lua_checkstack(L, count + 20)) {
         lua_settop(body->co, 0);
@@ -135,11 +172,16 @@ void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int cou
         body->failed = true;
         count = 1;
     }
-    tk_push_body(L, bind, body);
+    if (at != 0) {
+        lua_pushvalue(L, at);
+    } else {
+        tk_push_body(L, bind, body);
+    }
+    observed = body->failed && is_observed(L, bind, index, body);
     if (body->co != NULL) {
         lua_xmove(body->co, L, count);
     } else {
-        lua_pushvalue(L, top); /* never begun: see tk_end_unbegun */
+        lua_pushvalue(L, top);
     }
     tk_verb_done(bind, body);
     tk_task_clear(bind->sched, &body->task); /* before the conditions may be collected */
@@ -148,6 +190,7 @@ void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int cou
         reuse(L, bind, body, sound);
     }
     body->co = NULL;
+    body->bound = false;
     if (body->event || body->task.raise == TK_RAISE_GIVEN) {
         tk_push_table(L, bind, TABLE_EVENTS);
         lua_pushnil(L);
@@ -168,20 +211,26 @@ void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int cou
     if (body->monitored) {
         tk_tell_monitors(L, bind, index, body);
     }
+    tk_leave_scope(L, bind, index, body);
     lua_settop(L, top);
 }
 
-void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound)
+{
+    end(L, bind, body, 0, count, sound);
+}
+
+void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body, int index)
 {
     body->failed = true;
     if (body->co == NULL) {
-        tk_finish(L, bind, body, 1, true);
+        end(L, bind, body, index, 1, true);
         lua_pop(L, 1);
         return;
     }
     lua_settop(body->co, 0);
     lua_xmove(L, body->co, 1);
-    tk_finish(L, bind, body, 1, true);
+    end(L, bind, body, index, 1, true);
 }
 
 RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
@@ -200,8 +249,10 @@ RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
         body = tk_to_body(L, -1, bind);
         if (body != NULL && body != tk_current(bind) && !body->interrupted &&
             body->task.daemon == daemons && !body->internal) {
-            tk_task_count(bind->sched, &body->task, true); /* the loop goes on until it has ended */
-            tk_kill(L, bind, body);
+            tk_kill(L, bind, body, lua_gettop(L));
+            if (body->task.begun && body->task.state != TK_PAUSED) {
+                tk_task_count(bind->sched, &body->task, true); /* the loop goes on until it ends */
+            }
         }
         if (body != NULL) {
             body->interrupted = false;
@@ -217,21 +268,27 @@ RAISES void tk_kill_all(struct tk_bind *bind, bool daemons)
 RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     lua_State *co = body->co;
+    int anchor = body->anchor;
+    bool given = !body->pooled;
 
+    lua_pushthread(co);
+    lua_xmove(co, L, 1); /* its own variables may be closed only when the tasklet is as new */
     tk_verb_done(bind, body);
     tk_drop_raise(L, bind, body);
     tk_task_reset(bind->sched, &body->task);
     body->co = NULL;
-    body->begun = body->waiting = body->event = body->preempted = false;
+    body->anchor = LUA_NOREF;
+    tk_forget(L, bind, body);
+    tk_unanchor(L, bind, anchor);
     if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK) {
         lua_xmove(co, L, 1);
         tk_report_error(L, bind, "a <close> variable of a tasklet that was bound anew");
     }
-    if (!body->pooled) {
+    if (given) {
         tk_own_coroutine(L, bind, co, false);
     }
-    tk_unanchor(L, bind, body->anchor);
-    body->anchor = LUA_NOREF;
+    lua_pop(L, 1);
+    tk_leave_scope(L, bind, 1, body);
 }
 
 static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)

@@ -7,25 +7,34 @@
 
 /* ---- the value that schedule, run and switch return ---- */
 
-static void set_temp(lua_State *L, struct tk_bind *bind, struct tk_body *body, int index)
+/* `self` is where the tasklet is; 0: it is anchored. */
+static void set_temp(lua_State *L, struct tk_bind *bind, struct tk_body *body, int self, int index)
 {
     index = lua_absindex(L, index);
     tk_push_table(L, bind, TABLE_TEMPVALS);
-    tk_push_body(L, bind, body);
+    if (self != 0) {
+        lua_pushvalue(L, self);
+    } else {
+        tk_push_body(L, bind, body);
+    }
     lua_pushvalue(L, index);
     lua_rawset(L, -3);
     lua_pop(L, 1);
     body->temp = !lua_isnil(L, index);
 }
 
-static void push_temp(lua_State *L, struct tk_bind *bind, const struct tk_body *body)
+static void push_temp(lua_State *L, struct tk_bind *bind, const struct tk_body *body, int self)
 {
     if (!body->temp) {
         lua_pushnil(L);
         return;
     }
     tk_push_table(L, bind, TABLE_TEMPVALS);
-    tk_push_body(L, bind, body);
+    if (self != 0) {
+        lua_pushvalue(L, self);
+    } else {
+        tk_push_body(L, bind, body);
+    }
     lua_rawget(L, -2);
     lua_remove(L, -2);
 }
@@ -43,10 +52,10 @@ static int scheduled(lua_State *L, int status, lua_KContext context)
         lua_pushnil(L);
         return 1;
     }
-    push_temp(L, bind, body);
+    push_temp(L, bind, body, 0);
     if (body->temp) {
         lua_pushnil(L);
-        set_temp(L, bind, body, -1);
+        set_temp(L, bind, body, 0, -1);
         lua_pop(L, 1);
     }
     return 1;
@@ -54,13 +63,13 @@ static int scheduled(lua_State *L, int status, lua_KContext context)
 
 static int get_tempval(lua_State *L)
 {
-    push_temp(L, tk_bind_of(L), lua_touserdata(L, 1));
+    push_temp(L, tk_bind_of(L), lua_touserdata(L, 1), 1);
     return 1;
 }
 
 void tk_set_tempval(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    set_temp(L, bind, body, 3);
+    set_temp(L, bind, body, 1, 3);
 }
 
 /* ---- the functions ---- */
@@ -166,7 +175,7 @@ static struct tk_body *prepare(lua_State *L, struct tk_bind *bind)
         tk_push_body(L, bind, body);
     }
     lua_settop(L, 1);
-    set_temp(L, bind, body, 1);
+    set_temp(L, bind, body, 0, 1);
     return body;
 }
 
@@ -352,12 +361,26 @@ static int get_recursion_depth(lua_State *L)
 {
     const struct tk_body *body = lua_touserdata(L, 1);
     lua_Debug ar;
-    int depth = 0;
+    int low = 0, high = 1;
 
-    while (body->co != NULL && body->begun && lua_getstack(body->co, depth, &ar)) {
-        depth++;
+    if (body->co == NULL || !body->begun) {
+        lua_pushinteger(L, 0);
+        return 1;
     }
-    lua_pushinteger(L, depth > 0 ? depth - 1 : 0); /* without the body's frame */
+    while (lua_getstack(body->co, high, &ar)) {
+        low = high;
+        high *= 2;
+    }
+    while (low + 1 < high) { /* level `low` is there, `high` is not */
+        int middle = (low + high) / 2;
+
+        if (lua_getstack(body->co, middle, &ar)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    lua_pushinteger(L, low); /* without the body's frame */
     return 1;
 }
 

@@ -177,9 +177,7 @@ __attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct 
     }
     if (bind->pump != NULL) {
         bind->pump->used = 0;
-        if (lua_gethook(co) == NULL) {
-            tk_pump_watch(bind, co);
-        }
+        tk_pump_watch(bind, co);
     }
     return args;
 }
@@ -238,7 +236,8 @@ void tk_drive(struct tk_bind *bind)
             body->waiting = false;
             if (!body->begun) {
                 push_raise(L, bind, body);
-                tk_end_unbegun(L, bind, body);
+                tk_end_unbegun(L, bind, body, 0);
+                tk_sched_hand_over(bind->sched, NULL);
                 continue;
             }
         } else if (body->waiting) {
@@ -306,8 +305,8 @@ RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua
             return tk_give_way(L, bind, k, context);
         }
         tk_run_nested(L, bind);
-        tk_check_raise(L, bind);
     }
+    tk_check_raise(L, bind);
     return k(L, LUA_OK, context);
 }
 

@@ -11,6 +11,9 @@
 
 #include "bind/bind.h"
 
+/* Resumptions between two looks at who is next. */
+#define TURN 1024
+
 /* So exact is the budget of `pump`, in instructions. */
 #define STEP 1000
 
@@ -46,7 +49,7 @@ static void preempt(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 
 static bool can_preempt(lua_State *L, const struct tk_bind *bind, const struct tk_body *body)
 {
-    return body != NULL && !body->atomic && tk_can_give_way(L, bind);
+    return body != NULL && !body->atomic && !body->library && tk_can_give_way(L, bind);
 }
 
 /* ---- time slices ---- */
@@ -163,7 +166,9 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
 
 void tk_pump_watch(struct tk_bind *bind, lua_State *co)
 {
-    lua_sethook(co, pump_hook, LUA_MASKCOUNT, bind->pump->step);
+    if (lua_gethook(co) == NULL || lua_gethook(co) == pump_hook) {
+        lua_sethook(co, pump_hook, LUA_MASKCOUNT, bind->pump->step);
+    }
 }
 
 /* Runs all that is runnable, until nothing is or somebody has used up the budget. */
@@ -177,6 +182,7 @@ static void run_all(lua_State *L, struct tk_bind *bind)
             return;
         }
         bind->L = L;
+        sched->budget = TURN;
         tk_drive(bind);
     }
     tk_sched_cut(sched); /* the rest of the chain */

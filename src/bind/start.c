@@ -32,6 +32,9 @@ bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index)
 
 /* ---- making ---- */
 
+/* What the names of the library's own Lua files begin with. */
+#define OWN_SOURCE "=tasklet/"
+
 /* Pushes who starts it: the nearest Lua function below and its line, or nil and 0. */
 static void push_starter(lua_State *L)
 {
@@ -39,8 +42,8 @@ static void push_starter(lua_State *L)
 
     /* Level 0 is the C function that asks. */
     for (int level = 1; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "lf", &ar);
-        if (ar.currentline > 0) {
+        lua_getinfo(L, "Slf", &ar);
+        if (ar.currentline > 0 && strncmp(ar.source, OWN_SOURCE, sizeof OWN_SOURCE - 1) != 0) {
             lua_pushinteger(L, ar.currentline);
             return;
         }
@@ -335,11 +338,24 @@ static int tasklet_new(lua_State *L)
     return 1;
 }
 
+/* Takes the tasklet at 1 out of a table by tasklet. */
+static void drop(lua_State *L, struct tk_bind *bind, int which)
+{
+    tk_push_table(L, bind, which);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 /* The tasklet at 1 becomes as new. */
-static void forget(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+void tk_forget(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     body->begun = body->failed = body->packed = body->interrupted = false;
-    body->bound = body->callbacks = body->monitored = false;
+    body->waiting = body->event = body->preempted = body->stock = false;
+    body->bound = body->callbacks = body->monitored = body->expected = false;
+    drop(L, bind, TABLE_CALLBACKS);
+    drop(L, bind, TABLE_MONITORS);
     for (int i = 1; i <= UV_COUNT; i++) {
         if (i != UV_BODY || !body->named) {
             lua_pushnil(L);
@@ -378,11 +394,16 @@ static int tasklet_bind(lua_State *L)
     }
     if (body->task.begun) {
         tk_abandon(L, bind, body);
-        forget(L, bind, body);
+        if (body->task.begun) {
+            return tk_raise(L, "the tasklet has been started while it was being bound");
+        }
     } else if (body->task.state == TK_ENDED) {
+        bool daemon = body->task.daemon;
+
         tk_observe(bind, body);
         tk_task_init(&body->task);
-        forget(L, bind, body);
+        body->task.daemon = daemon;
+        tk_forget(L, bind, body);
     }
     body->bound = false;
     if (!lua_isnil(L, 2)) {

@@ -17,6 +17,19 @@ static int late_callbacks(lua_State *L)
     return 0;
 }
 
+/* Adds to a counter of the table on top. */
+static lua_Integer change(lua_State *L, const char *counter, lua_Integer by)
+{
+    lua_Integer value;
+
+    lua_getfield(L, -1, counter);
+    value = lua_tointeger(L, -1) + by;
+    lua_pop(L, 1);
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, counter);
+    return value;
+}
+
 /* t:add_join_callback(f, ...): a handle. */
 static int add_join_callback(lua_State *L)
 {
@@ -48,7 +61,8 @@ static int add_join_callback(lua_State *L)
         lua_pushvalue(L, -2);
         lua_rawset(L, 3);
     }
-    handle = (lua_Integer)lua_rawlen(L, -1) + 1;
+    handle = change(L, "last", 1);
+    change(L, "live", 1);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, handle);
     tk_observe(bind, body);
@@ -79,14 +93,17 @@ static int remove_join_callback(lua_State *L)
         return tk_raise(L, "unknown join callback %d", (int)lua_tointeger(L, 2));
     }
     lua_pop(L, 1);
-    lua_pushboolean(L, 0);
+    lua_pushnil(L);
     lua_rawseti(L, -2, lua_tointeger(L, 2));
-    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i > 0; i--) {
-        if (lua_rawgeti(L, -1, i) == LUA_TTABLE) {
-            return 0;
-        }
-        lua_pop(L, 1);
+    if (change(L, "live", -1) > 0) {
+        return 0;
     }
+    lua_pushnil(L); /* of those that were there once nothing stays */
+    lua_replace(L, -2);
+    tk_push_table(L, bind, TABLE_CALLBACKS);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
     if (body->task.state != TK_ENDED) {
         body->callbacks = false; /* nobody is told of its end any more */
     }
@@ -125,6 +142,24 @@ static void tell(lua_State *L, struct tk_bind *bind, int index, const struct tk_
     if (tk_mail_send(bind->sched, &watcher->task, bind->down, tk_payload(anchor)) < 0) {
         tk_unanchor(L, bind, anchor); /* out of memory */
     }
+}
+
+bool tk_has_monitors(lua_State *L, struct tk_bind *bind, int index)
+{
+    int top = lua_gettop(L);
+    bool has = false;
+
+    tk_push_table(L, bind, TABLE_MONITORS);
+    lua_pushvalue(L, index);
+    lua_rawget(L, -2);
+    lua_getfield(L, top + 2, "n");
+    for (lua_Integer i = lua_tointeger(L, -1); i > 0 && !has; i--) {
+        has = lua_rawgeti(L, top + 2, i) == LUA_TUSERDATA &&
+              ((const struct tk_body *)lua_touserdata(L, -1))->task.state != TK_ENDED;
+        lua_pop(L, 1);
+    }
+    lua_settop(L, top);
+    return has;
 }
 
 void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body)
@@ -216,7 +251,7 @@ static int after_kill(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body, int index)
 {
     if (body->task.state == TK_ENDED) {
         return;
@@ -224,7 +259,7 @@ RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     if (!body->begun) {
         body->task.killed = true;
         tk_push_error(L, bind, "TaskletExit", "killed");
-        tk_end_unbegun(L, bind, body);
+        tk_end_unbegun(L, bind, body, index);
         return;
     }
     tk_task_kill(bind->sched, &body->task);
@@ -238,7 +273,7 @@ static int tasklet_kill(lua_State *L)
 
     tk_check_open(L, bind);
     lua_settop(L, 1);
-    tk_kill(L, bind, body);
+    tk_kill(L, bind, body, 1);
     if (body == tk_current(bind) && tk_limit_pending(&body->task) == TK_RAISE_EXIT) {
         return tk_raise_class(L, "TaskletExit", "killed");
     }
@@ -251,8 +286,21 @@ static int kill_later(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
 
-    tk_kill(L, bind, tk_check_body(L, 1, bind));
+    tk_kill(L, bind, tk_check_body(L, 1, bind), 1);
     return 0;
+}
+
+/* library(flag): whether the current tasklet is inside a part of the library that preemption must
+ * not cut in two. Returns what it was. */
+static int set_library(lua_State *L)
+{
+    struct tk_body *body = tk_current(tk_bind_of(L));
+
+    lua_pushboolean(L, body != NULL && body->library);
+    if (body != NULL) {
+        body->library = lua_toboolean(L, 1);
+    }
+    return 1;
 }
 
 /* is_open(): tasklets still run. */
@@ -307,6 +355,9 @@ static int limit_new(lua_State *L)
     uint64_t due = UINT64_MAX;
 
     tk_check_open(L, bind);
+    if (body == NULL) {
+        return tk_raise(L, "no tasklet is running");
+    }
     if (seconds >= 0 && seconds < 4e9) {
         due = bind->hooks->now(bind->context) + (uint64_t)ceil(seconds * 1e9);
     }
@@ -327,7 +378,8 @@ static int limit_leave(lua_State *L)
     return 0;
 }
 
-/* limit:adopt(t): t, which has not begun, belongs to the block that the limit is around. */
+/* limit:adopt(t, entry): t, which has not begun, belongs to the block that the limit is around;
+ * when it is over, or bound anew, the Lua part's left_scope(t, entry) is called. */
 static int limit_adopt(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -335,9 +387,17 @@ static int limit_adopt(lua_State *L)
     struct tk_body *body = tk_check_body(L, 2, bind);
 
     tk_check_open(L, bind);
+    if (limit->owner == NULL) {
+        return tk_raise(L, "the scope has ended");
+    }
     if (tk_limit_adopt(bind->sched, limit, &body->task) < 0) {
         luaL_error(L, "not enough memory");
     }
+    tk_push_table(L, bind, TABLE_MEMBERS);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_rawset(L, -3);
+    body->member = true;
     return 0;
 }
 
@@ -360,6 +420,13 @@ static int limit_over(lua_State *L)
     return 1;
 }
 
+/* limit:in_force(): has it not been left? */
+static int limit_in_force(lua_State *L)
+{
+    lua_pushboolean(L, check_limit(L)->owner != NULL);
+    return 1;
+}
+
 /* ---- opening ---- */
 
 /* The stack's top is the module's table. */
@@ -371,16 +438,12 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind)
                                          {"add_join_callback", add_join_callback},
                                          {"remove_join_callback", remove_join_callback},
                                          {NULL, NULL}};
-    static const luaL_Reg core[] = {{"limit", limit_new},
-                                    {"kill", kill_later},
-                                    {"hand_over", hand_over},
-                                    {"is_open", is_open},
-                                    {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"leave", limit_leave},
-                                       {"adopt", limit_adopt},
-                                       {"cut", limit_cut},
-                                       {"over", limit_over},
-                                       {NULL, NULL}};
+    static const luaL_Reg core[] = {{"limit", limit_new},     {"kill", kill_later},
+                                    {"hand_over", hand_over}, {"is_open", is_open},
+                                    {"library", set_library}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"leave", limit_leave},       {"adopt", limit_adopt},
+                                       {"cut", limit_cut},           {"over", limit_over},
+                                       {"in_force", limit_in_force}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__close", limit_leave}, {"__gc", limit_leave}, {NULL, NULL}};
 
     bind->down = tk_atom_take(&bind->sched->atoms, "down", 4);

@@ -178,7 +178,7 @@ static void set_daemon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     if (body->task.daemon) {
         tk_tree_orphan(&body->task);
     }
-    if (bind->sched != NULL && body->task.begun) {
+    if (bind->sched != NULL && body->task.begun && body->task.state != TK_PAUSED) {
         tk_task_count(bind->sched, &body->task, !body->task.daemon);
     }
 }
@@ -364,7 +364,11 @@ static int tasklet_gc(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = lua_touserdata(L, 1);
 
-    if (bind->sched != NULL && body->task.state != TK_ENDED) {
+    if (bind->sched == NULL) {
+        tk_limit_free_member(&body->task);
+    } else if (body->task.state != TK_ENDED && body->anchor == LUA_NOREF) {
+        /* Nobody can begin it any more; one that a finalizer has begun goes on. */
+        body->bound = false;
         tk_verb_done(bind, body);
         tk_task_finish(bind->sched, &body->task);
     }

@@ -52,7 +52,7 @@ static int tasklet_throw(lua_State *L)
         return 0;
     }
     if (!body->begun) {
-        tk_end_unbegun(L, bind, body);
+        tk_end_unbegun(L, bind, body, 1);
     } else {
         tk_throw(L, bind, body);
     }

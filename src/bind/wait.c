@@ -170,7 +170,7 @@ static void drop_fresh(lua_State *L, struct tk_bind *bind, struct tk_wait **list
 
             if (task->state == TK_NEW && body->co != NULL) {
                 tk_push_error(L, bind, "TaskletExit", "never begun");
-                tk_end_unbegun(L, bind, body);
+                tk_end_unbegun(L, bind, body, 0);
             }
         }
     }

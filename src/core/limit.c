@@ -113,12 +113,15 @@ void tk_limit_enter(struct tk_sched *sched, struct tk_limit *limit, struct tk_ta
     if (due != UINT64_MAX) {
         tk_wheel_arm(&sched->wheel, &limit->timed.timer, due);
     }
-    update(sched, task);
+    if (shield) {
+        update(sched, task);
+    }
 }
 
 void tk_limit_leave(struct tk_sched *sched, struct tk_limit *limit)
 {
     struct tk_task *owner = limit->owner;
+    bool mattered = limit->shield || limit->expired || limit->cut || limit->member;
     struct tk_list *node;
 
     if (owner == NULL) {
@@ -133,14 +136,18 @@ void tk_limit_leave(struct tk_sched *sched, struct tk_limit *limit)
 
         tk_list_remove(node);
         put_inside(inner, limit->outer);
-        update_all(sched, inner);
+        if (mattered) {
+            update_all(sched, inner);
+        }
     }
     if (owner->limit == limit) {
         owner->limit = limit->outer;
     }
     limit->owner = NULL;
     limit->outer = NULL;
-    update(sched, owner);
+    if (mattered) {
+        update(sched, owner);
+    }
     if (limit->member) {
         free(limit);
     }
@@ -236,9 +243,18 @@ void tk_task_survive(struct tk_sched *sched, struct tk_task *task)
     update(sched, task);
 }
 
+void tk_limit_free_member(struct tk_task *task)
+{
+    if (task->limit != NULL && task->limit->owner == task && task->limit->member) {
+        free(task->limit);
+        task->limit = NULL;
+    }
+}
+
 void tk_limit_leave_all(struct tk_sched *sched, struct tk_task *task)
 {
     while (task->limit != NULL && task->limit->owner == task) {
         tk_limit_leave(sched, task->limit);
     }
+    task->limit = NULL; /* what was around those is not its own */
 }

@@ -69,6 +69,9 @@ void tk_task_kill(struct tk_sched *sched, struct tk_task *task);
 /* It takes no further notice of having been killed, nor of cuts. */
 void tk_task_survive(struct tk_sched *sched, struct tk_task *task);
 
+/* The scheduler has gone: frees what tk_limit_adopt made for a task. */
+void tk_limit_free_member(struct tk_task *task);
+
 /* A task ends: it leaves its limits. */
 void tk_limit_leave_all(struct tk_sched *sched, struct tk_task *task);
 

@@ -160,6 +160,7 @@ void tk_sched_leave(struct tk_sched *sched)
 {
     struct tk_frame *frame = sched->frame;
 
+    tk_sched_cut(sched); /* whoever is left of the nested run has not lost its turn */
     sched->frame = frame->outer;
     sched->chain = frame->chain;
     sched->current = frame->current;

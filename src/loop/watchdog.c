@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define MOST 256 /* watchdogs in a process */
-#define TICKS 4  /* in a slice: it is late by a fourth at most */
+#define WATCHDOG_SIGNAL (SIGRTMAX - 2)
+#define TICKS 4 /* in a slice: it is late by a fourth at most */
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -73,13 +74,13 @@ static void install(void)
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
 
     sigemptyset(&action.sa_mask);
-    handler_error = sigaction(SIGURG, &action, &previous) < 0 ? errno : 0;
+    handler_error = sigaction(WATCHDOG_SIGNAL, &action, &previous) < 0 ? errno : 0;
 }
 
 int tk_watchdog_start(struct tk_watchdog *dog, uint64_t slice, volatile unsigned *count,
                       void (*bark)(void *context), void *context)
 {
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = WATCHDOG_SIGNAL};
     struct tk_watchdog *none = NULL;
 
     dog->tick = slice / TICKS > 0 ? slice / TICKS : 1;

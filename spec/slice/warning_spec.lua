@@ -1,0 +1,114 @@
+-- Where Lua cannot yield nobody is preempted; a warning names the C function that was in the way,
+-- and nothing else.
+
+local helper = require "spec.helper"
+
+-- In front of each script: `spin(ms)` runs so long without waiting, `busy(ms)` does so in a C
+-- function's callback.
+local common = [[
+    local tasklet = require "tasklet"
+    local function spin(ms)
+        local stop = tasklet.mainloop.now() + ms
+        while tasklet.mainloop.now() < stop do
+        end
+    end
+    local function busy(ms)
+        local done = false
+        table.sort({2, 1}, function(a, b)
+            if not done then
+                done = true
+                spin(ms)
+            end
+            return a < b
+        end)
+    end
+]]
+
+---@param text string
+---@return string[] warnings the text of each
+---@return spec.Result
+local function warnings_of(text, options)
+    local result = helper.run_file(common .. text, options)
+    local found = {}
+    for line in result.stderr:gmatch("[^\n]+") do
+        found[#found + 1] = line
+    end
+    return found, result
+end
+
+describe("a C function that is in the way of a slice", function()
+    it("7.6 is warned of by its name, with the tasklet's", function()
+        local warnings, result = warnings_of [[
+            tasklet.set_timeslice(5)
+            tasklet.new(function() busy(100) end, {name = "sorter"}):start()
+            print "done"
+        ]]
+        assert.equal("done\n", result.stdout)
+        assert.equal(1, #warnings, result.stderr)
+        local ms = warnings[1]:match("C function 'table.sort' could not be interrupted for (%d+) ms")
+        assert.is_truthy(ms, warnings[1])
+        assert.is_true(tonumber(ms) >= 90, warnings[1])
+        assert.is_truthy(warnings[1]:find("'sorter'", 1, true), warnings[1])
+    end)
+
+    it("7.6 is warned of once each time, and nothing that comes later", function()
+        local warnings, result = warnings_of [[
+            tasklet.set_timeslice(5)
+            tasklet.run(function()
+                busy(50)
+                for _ = 1, 5 do
+                    tasklet.sleep(0.02)
+                    math.abs(1)
+                    print(select("#", 1, 2))
+                end
+                busy(50)
+                tasklet.sleep(0.02)
+                math.abs(1)
+            end)
+        ]]
+        assert.equal(("2\n"):rep(5), result.stdout)
+        assert.equal(2, #warnings, result.stderr)
+        for _, warning in ipairs(warnings) do
+            assert.is_truthy(warning:find("'table.sort'", 1, true), warning)
+        end
+    end)
+
+    it("7.6 is not warned of when slices are off again", function()
+        local warnings = warnings_of [[
+            tasklet.set_timeslice(5)
+            spin(30)
+            tasklet.set_timeslice(0)
+            spin(50)
+            busy(50)
+            math.abs(1)
+        ]]
+        assert.same({}, warnings)
+    end)
+
+    it("7.6 is not warned of where the tasklet is atomic", function()
+        local warnings = warnings_of [[
+            tasklet.set_timeslice(2)
+            local me = tasklet.getcurrent()
+            me:set_atomic(true)
+            for _ = 1, 20 do
+                spin(5)
+                for _ = 1, 10000 do
+                    math.abs(1)
+                end
+            end
+            me:set_atomic(false)
+        ]]
+        assert.same({}, warnings)
+    end)
+
+    it("7.6 is not warned of while nothing is late", function()
+        local warnings = warnings_of [[
+            tasklet.set_timeslice(50)
+            for _ = 1, 100 do
+                busy(1)
+                tasklet.yield_()
+            end
+        ]]
+        assert.same({}, warnings)
+    end)
+end)
