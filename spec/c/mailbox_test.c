@@ -22,7 +22,7 @@
 static struct tk_sched sched;
 static struct tk_task tasks[TASKS];
 static struct tk_filter filters[FILTERS];
-static struct tk_watch takers[TASKS];
+static struct tk_taker takers[TASKS];
 static struct tk_event event;
 static struct tk_fault fault;
 static int made, gone;
@@ -108,23 +108,21 @@ static struct tk_wait bell;
 
 static int taker_arm(struct tk_wait *wait, struct tk_sched *in, struct tk_fault *out)
 {
-    struct tk_watch *watch = (struct tk_watch *)wait;
+    struct tk_taker *taker = (struct tk_taker *)wait;
 
-    (void)in;
     (void)out;
-    tk_list_push(&tk_mailbox_of(watch->target)->takers, &watch->node);
+    tk_mail_await(in, taker->mail, taker);
     return 0;
 }
 
 static void taker_disarm(struct tk_wait *wait, struct tk_sched *in)
 {
-    (void)in;
-    tk_list_remove(&((struct tk_watch *)wait)->node);
+    tk_mail_leave(in, (struct tk_taker *)wait);
 }
 
 static const struct tk_kind taker_kind = {
     .name = "taker",
-    .size = sizeof(struct tk_watch),
+    .size = sizeof(struct tk_taker),
     .arm = taker_arm,
     .disarm = taker_disarm,
 };
@@ -242,7 +240,7 @@ static int send(struct tk_task *task, char letter, int number)
     assert_true(atom != NULL && load != NULL);
     *load = number;
     made++;
-    rc = tk_mail_send(&sched, task, atom, load);
+    rc = tk_mail_send(&sched, task, atom, load, NULL);
     tk_atom_drop(&sched.atoms, atom);
     return rc;
 }
@@ -626,7 +624,7 @@ static void names_that_come_and_go_do_not_pile_up(void **state)
         assert_true(atom != NULL && load != NULL);
         *load = i;
         made++;
-        assert_int_equal(tk_mail_send(&sched, task, atom, load), TK_SENT_QUEUED);
+        assert_int_equal(tk_mail_send(&sched, task, atom, load, NULL), TK_SENT_QUEUED);
         tk_atom_drop(&sched.atoms, atom);
         if (i >= 3) {
             pop(task, i - 3);
@@ -643,9 +641,17 @@ static void take_any(size_t number, struct tk_task *target)
     struct tk_task *task = begin(number);
 
     tk_wait_init(&takers[number].wait, &taker_kind, &sched, NULL, NULL);
-    takers[number].target = target;
+    takers[number].mail = tk_mailbox_of(target);
+    takers[number].wanted = 0;
     assert_int_equal(tk_task_block(&sched, task, &takers[number].wait, &fault), 0);
     tk_task_blocked(&sched, task);
+}
+
+/* It goes on, and takes what it was given. */
+static void taken(size_t number, int message)
+{
+    assert_int_equal(number_of(tk_mail_taken(&sched, &takers[number])), message);
+    assert_ptr_equal(tk_task_unblock(&sched, &tasks[number]), &takers[number].wait);
 }
 
 static void one_message_wakes_one_taker(void **state)
@@ -663,8 +669,7 @@ static void one_message_wakes_one_taker(void **state)
     tk_sched_hand_over(&sched, NULL);
     expect(task, 0, 1);
     assert_ptr_equal(resume(), &tasks[1]);
-    assert_ptr_equal(tk_task_unblock(&sched, &tasks[1]), &takers[1].wait);
-    pop(task, 2);
+    taken(1, 2);
     assert_null(resume());
     assert_int_equal(send(task, 'x', 3), TK_SENT_QUEUED);
     assert_int_equal(send(task, 'x', 4), TK_SENT_QUEUED);
@@ -673,8 +678,9 @@ static void one_message_wakes_one_taker(void **state)
     assert_ptr_equal(resume(), &tasks[2]);
     assert_ptr_equal(resume(), &tasks[3]);
     assert_null(resume());
-    pop(task, 3);
-    pop(task, 4);
+    taken(3, 4);
+    taken(2, 3);
+    pop(task, 5);
 }
 
 static void takers_hear_of_the_end_of_the_mailbox(void **state)

@@ -25,6 +25,8 @@
 /* Arguments of a join callback, so that calling it needs no more stack than is there. */
 #define MAX_CALLBACK_ARGS 200
 
+#define TK_NAMES_KEPT 16
+
 /*
  * A tasklet: the userdata. Its user values: what it is bound to, then its coroutine, in the end the
  * outcome; its function or its name; the conditions that it holds, one or a table of them, which
@@ -118,13 +120,20 @@ enum tk_halt {
     HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
 };
 
+/* A name of messages that was used not long ago. */
+struct tk_name {
+    const char *text; /* the script's string, which may have gone: compared before it is believed */
+    struct tk_atom *atom;
+};
+
 struct tk_bind {
     lua_State *main;
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *ended; /* rows that verbs use */
-    struct tk_atom *down;                         /* the name of monitors' messages */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended; /* rows that verbs use */
+    struct tk_atom *down; /* the name of monitors' messages */
+    const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
@@ -141,6 +150,7 @@ struct tk_bind {
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
     uint32_t numbers;
+    uint64_t calls; /* the serial number of the last one */
     int failures; /* tasklets that failed and that nobody has looked at */
     int reports;  /* of them, those to be reported at the end of this turn */
     size_t anchored;
@@ -151,6 +161,10 @@ struct tk_bind {
     const void *obstacle;      /* the C function that stood in the way then */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
+    int places; /* of anchors */
+    int *vacant;
+    int vacancies, room_for_vacant;
+    struct tk_name names[TK_NAMES_KEPT];
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -189,6 +203,8 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 
 /* Anchors the value on top and pops it. */
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
+/* The same where the table is at hand: at an absolute index or an upvalue. */
+RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table);
 void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);
 /* A payload of a firing is an anchor; the same, as a pointer. */
@@ -198,11 +214,15 @@ static inline void *tk_payload(int anchor)
 }
 /* Pushes what a payload is and lets go of it. */
 void tk_push_payload(lua_State *L, struct tk_bind *bind, void *payload);
+void tk_push_payload_in(lua_State *L, struct tk_bind *bind, int table, void *payload);
+void tk_anchor_close(struct tk_bind *bind);
 
 /* error.c */
 
 /* Raises a TaskletError with the caller's position. */
 RAISES int tk_raise(lua_State *L, const char *format, ...);
+/* Pushes that error. */
+RAISES void tk_push_state_error(lua_State *L, const char *format, ...);
 /* Raises an error of that class: "TimeoutError". The message has no position. */
 RAISES int tk_raise_class(lua_State *L, const char *name, const char *message);
 /* Pushes an error object of that class with a message. */
@@ -403,18 +423,37 @@ bool tk_script_error(lua_State *L, struct tk_bind *bind);
 
 /* message.c */
 bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind);
-/* Sends the message at `index` from the current tasklet, if there is one. True: the batch is to
- * run. */
-RAISES bool tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender);
+/* Sends the message at `index` from the current tasklet, which goes on when those who are woken
+ * have run, or when there is room for it. For use as `return tk_message_send(...)`. */
+RAISES int tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender);
+/* The same for one that is suspended in Lua's own yield. It is TK_BLOCKED afterwards if it waits
+ * for room; then tk_message_posted is called before it goes on, which raises if the receiver has
+ * ended. */
+RAISES void tk_message_post(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender);
+RAISES void tk_message_posted(lua_State *L, struct tk_bind *bind, struct tk_body *sender);
+/* Gives the message at 2 to `dest`, from outside any tasklet; for use as `return`. */
+RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *dest);
+/* Sends a message of the library's own with the value on top, popped, which does not wait for room.
+ */
+void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                       struct tk_atom *name);
+void tk_message_open(lua_State *L, struct tk_bind *bind);
+void tk_message_close(struct tk_bind *bind);
+
+/* mailbox.c */
+
 /* The attribute `mailbox` of the tasklet at 1. */
 int tk_get_mailbox(lua_State *L);
-void tk_message_open(lua_State *L, struct tk_bind *bind);
+void tk_mailbox_open(lua_State *L, struct tk_bind *bind);
 
 /* verb.c */
 
 /* Waits that verbs of the current tasklet use; freed by tk_verb_done. */
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);
+/* The same for a kind with several arguments; all that its `init` reads. */
+RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
+                                         const struct tk_kind *kind, const struct tk_arg *args);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
 /* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
  * none.

@@ -41,16 +41,31 @@ static void push_where(lua_State *L, struct tk_bind *bind)
     lua_pushliteral(L, "");
 }
 
+static void push_state_error(lua_State *L, const char *format, va_list ap)
+{
+    push_where(L, tk_bind_of(L));
+    lua_pushvfstring(L, format, ap);
+    lua_concat(L, 2);
+    tk_push_error(L, tk_bind_of(L), "TaskletError", lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
+RAISES void tk_push_state_error(lua_State *L, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    push_state_error(L, format, ap);
+    va_end(ap);
+}
+
 RAISES int tk_raise(lua_State *L, const char *format, ...)
 {
     va_list ap;
 
-    push_where(L, tk_bind_of(L));
     va_start(ap, format);
-    lua_pushvfstring(L, format, ap);
+    push_state_error(L, format, ap);
     va_end(ap);
-    lua_concat(L, 2);
-    tk_push_error(L, tk_bind_of(L), "TaskletError", lua_tostring(L, -1));
     return lua_error(L);
 }
 

@@ -1,38 +1,109 @@
 /*
- * Messages and mailboxes. A Message is a plain table with the fields name, dest, value and sender,
- * of its own metatable; the core sees its name and an anchor.
+ * Messages: the object, sending, calling and replying. Mailboxes as scripts see them are in
+ * mailbox.c.
+ *
+ * A Message is a userdata whose user values are its attributes; the core sees its name and an
+ * anchor. That of a call has a serial number and knows who asks; both are out of a script's reach.
+ * The answer finds its way by the number: it goes to the wait of the one who asks that has the same
+ * one, if there still is one. So a late or a second answer finds nobody.
  */
+#include <string.h>
+
 #include "bind/bind.h"
 #include "bind/module.h"
 
-bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind)
-{
-    bool is;
+enum { UV_NAME = 1, UV_DEST, UV_VALUE, UV_SENDER, UV_ASKER };
 
-    if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) {
-        return false;
+struct letter {
+    const void *brand; /* that it is one */
+    uint64_t serial;   /* of the call; 0: none */
+    bool fields;       /* has fields of its own: in the table of fields */
+};
+
+static const char brand = 'M';
+
+static struct letter *to_letter(lua_State *L, int index)
+{
+    struct letter *letter = lua_touserdata(L, index);
+
+    /* The size comes first, so that there is something to look at. */
+    if (letter == NULL || lua_rawlen(L, index) != sizeof *letter || letter->brand != &brand) {
+        return NULL;
     }
-    tk_push_table(L, bind, TABLE_MESSAGE);
-    is = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return is;
+    return letter;
 }
 
-static void push_message(lua_State *L, struct tk_bind *bind)
+bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind)
 {
-    lua_createtable(L, 0, 4);
-    tk_push_table(L, bind, TABLE_MESSAGE);
+    (void)bind;
+    return to_letter(L, index) != NULL;
+}
+
+static struct letter *check_letter(lua_State *L, int index)
+{
+    struct letter *letter = to_letter(L, index);
+
+    if (letter == NULL) {
+        luaL_typeerror(L, index, "Message");
+    }
+    return letter;
+}
+
+/* Upvalues of the functions that make messages, behind the binding. */
+enum { UP_META = 2, UP_ANCHORS = 3 };
+
+/* Pushes a message without a name. */
+static void push_letter(lua_State *L, uint64_t serial)
+{
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
+
+    letter->brand = &brand;
+    letter->serial = serial;
+    letter->fields = false;
+    lua_pushvalue(L, lua_upvalueindex(UP_META));
     lua_setmetatable(L, -2);
 }
 
-static void check_tasklet_option(lua_State *L, struct tk_bind *bind, const char *name)
+/* ---- the object ---- */
+
+/* The user value that the attribute at `index` is; 0: none of that name. */
+static int value_of(lua_State *L, int index)
 {
-    if (!lua_isnil(L, -1) && tk_to_body(L, -1, bind) == NULL) {
-        tk_option_error(L, 2, name, "Tasklet");
+    size_t length;
+    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+
+    if (name == NULL) {
+        return 0;
+    }
+    switch (length) {
+    case 4:
+        return memcmp(name, "name", 4) == 0 ? UV_NAME : memcmp(name, "dest", 4) == 0 ? UV_DEST : 0;
+    case 5:
+        return memcmp(name, "value", 5) == 0 ? UV_VALUE : 0;
+    case 6:
+        return memcmp(name, "sender", 6) == 0 ? UV_SENDER : 0;
+    default:
+        return 0;
     }
 }
 
-/* Message(name, {dest=, value=, sender=}). Upvalue 2: the known options. */
+/* Sets the attribute that the key at -2 names to the value at -1. */
+static void take_option(lua_State *L, struct tk_bind *bind, int message)
+{
+    int value = value_of(L, -2);
+
+    if (value <= UV_NAME) {
+        luaL_argerror(L, 2,
+                      lua_pushfstring(L, "unknown option '%s' (known: dest, sender, value)",
+                                      luaL_tolstring(L, -2, NULL)));
+    }
+    if (value != UV_VALUE && tk_to_body(L, -1, bind) == NULL) {
+        tk_option_error(L, 2, lua_tostring(L, -2), "Tasklet");
+    }
+    lua_setiuservalue(L, message, value);
+}
+
+/* Message(name, {dest=, value=, sender=}) */
 static int message_new(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -41,95 +112,232 @@ static int message_new(lua_State *L)
         luaL_typeerror(L, 1, "string");
     }
     lua_settop(L, 2);
-    push_message(L, bind);
+    push_letter(L, 0);
     lua_pushvalue(L, 1);
-    lua_setfield(L, 3, "name");
-    if (lua_isnil(L, 2)) {
-        return 1;
-    }
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        lua_pushvalue(L, -2);
-        if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL) {
-            return luaL_argerror(L, 2,
-                                 lua_pushfstring(L,
-                                                 "unknown option '%s' (known: dest, sender, value)",
-                                                 luaL_tolstring(L, -3, NULL)));
+    lua_setiuservalue(L, 3, UV_NAME);
+    if (!lua_isnil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        lua_pushnil(L);
+        while (lua_next(L, 2)) {
+            take_option(L, bind, 3);
         }
-        lua_pop(L, 2);
     }
-    lua_getfield(L, 2, "dest");
-    check_tasklet_option(L, bind, "dest");
-    lua_setfield(L, 3, "dest");
-    lua_getfield(L, 2, "value");
-    lua_setfield(L, 3, "value");
-    lua_getfield(L, 2, "sender");
-    check_tasklet_option(L, bind, "sender");
-    lua_setfield(L, 3, "sender");
     return 1;
 }
 
-/* Gives the message on top, popped, to `dest`. */
-static void deliver(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                    struct tk_body *sender)
+/* Pushes the table of fields of the message at 1, made if need be. */
+static void push_fields(lua_State *L, struct tk_bind *bind)
 {
-    struct tk_atom *atom;
-    const char *name;
-    size_t length;
-    int anchor, rc;
+    tk_push_table(L, bind, TABLE_FIELDS);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, -2) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, 1);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_remove(L, -2);
+}
 
-    if (dest->task.state == TK_ENDED) {
-        tk_raise(L, "message '%s' sent to a finished tasklet",
-                 (lua_getfield(L, -1, "name"), luaL_tolstring(L, -1, NULL)));
+/* Upvalue 2: the methods. */
+static int message_index(lua_State *L)
+{
+    struct letter *letter = check_letter(L, 1);
+    int value = value_of(L, 2);
+
+    if (value != 0) {
+        lua_getiuservalue(L, 1, value);
+        return 1;
     }
-    if (lua_getfield(L, -1, "name") != LUA_TSTRING) {
-        tk_raise(L, "the message's name is no string");
+    if (letter->fields) {
+        push_fields(L, tk_bind_of(L));
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, -2) != LUA_TNIL) {
+            return 1;
+        }
     }
-    name = lua_tolstring(L, -1, &length);
-    atom = tk_atom_take(&bind->sched->atoms, name, length);
-    lua_pop(L, 1);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(2));
+    return 1;
+}
+
+static int message_newindex(lua_State *L)
+{
+    struct letter *letter = check_letter(L, 1);
+    int value = value_of(L, 2);
+
+    lua_settop(L, 3);
+    if (value != 0) {
+        lua_setiuservalue(L, 1, value);
+        return 0;
+    }
+    push_fields(L, tk_bind_of(L));
+    lua_insert(L, 2);
+    lua_rawset(L, 2);
+    letter->fields = true;
+    return 0;
+}
+
+static int message_tostring(lua_State *L)
+{
+    check_letter(L, 1);
+    lua_getiuservalue(L, 1, UV_NAME);
+    lua_pushfstring(L, "Message('%s')", luaL_tolstring(L, -1, NULL));
+    return 1;
+}
+
+/* ---- sending ---- */
+
+/* Pushes the name of the message at `index` as text. */
+static const char *push_name(lua_State *L, int index)
+{
+    lua_getiuservalue(L, index, UV_NAME);
+    return luaL_tolstring(L, -1, NULL);
+}
+
+/* The name at `index` as an atom, which is held until the next name is asked for. */
+static struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
+{
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    struct tk_name *name = &bind->names[((uintptr_t)text >> 4) % TK_NAMES_KEPT];
+    struct tk_atom *atom = name->atom;
+
+    if (name->text == text && atom->length == length && memcmp(atom->text, text, length) == 0) {
+        return atom;
+    }
+    atom = tk_atom_take(&bind->sched->atoms, text, length);
     if (atom == NULL) {
         luaL_error(L, "not enough memory");
     }
-    anchor = tk_anchor(L, bind);
-    bind->L = L;
-    rc = tk_mail_send(bind->sched, &dest->task, atom, tk_payload(anchor));
-    tk_atom_drop(&bind->sched->atoms, atom);
+    tk_atom_drop(&bind->sched->atoms, name->atom);
+    name->text = text;
+    name->atom = atom;
+    return atom;
+}
+
+void tk_message_close(struct tk_bind *bind)
+{
+    for (size_t i = 0; i < TK_NAMES_KEPT; i++) {
+        tk_atom_drop(&bind->sched->atoms, bind->names[i].atom);
+        bind->names[i].atom = NULL;
+        bind->names[i].text = NULL;
+    }
+}
+
+/* Gives the anchored message to `dest`: as tk_mail_send, whose result it returns. If it is not sent
+ * the anchor is still the caller's. */
+static int post(lua_State *L, struct tk_bind *bind, struct tk_body *dest, struct tk_atom *name,
+                int anchor, struct tk_room *room)
+{
+    int rc = tk_mail_send(bind->sched, &dest->task, name, tk_payload(anchor), room);
+
     if (rc < 0) {
         tk_unanchor(L, bind, anchor);
         luaL_error(L, "not enough memory");
     }
-    if (sender != NULL && bind->sched->batch != NULL) {
-        sender->task.sending = true;
-    }
+    return rc;
 }
 
-RAISES bool tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender)
+/* Gives the message at `index` to `dest`, as post. */
+static int deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body *dest,
+                   struct tk_room *room)
+{
+    struct tk_atom *name;
+    int anchor, rc;
+
+    if (dest->task.state == TK_ENDED) {
+        tk_raise(L, "message '%s' sent to a finished tasklet", push_name(L, index));
+    }
+    if (lua_getiuservalue(L, index, UV_NAME) != LUA_TSTRING) {
+        tk_raise(L, "the message's name is no string");
+    }
+    name = atom_of(L, bind, -1);
+    lua_pop(L, 1);
+    lua_pushvalue(L, index);
+    anchor = tk_anchor(L, bind);
+    rc = post(L, bind, dest, name, anchor, room);
+    if (rc == TK_SENT_FULL) {
+        tk_unanchor(L, bind, anchor);
+    }
+    return rc;
+}
+
+/* The tasklet that the message at `index` is for. */
+static struct tk_body *destination(lua_State *L, struct tk_bind *bind, int index)
 {
     struct tk_body *dest;
 
-    lua_getfield(L, index, "dest");
+    lua_getiuservalue(L, index, UV_DEST);
     dest = tk_to_body(L, -1, bind);
     if (dest == NULL) {
         tk_raise(L, "the message has no destination (dest is a %s)", luaL_typename(L, -1));
     }
-    if (sender != NULL) {
-        tk_push_body(L, bind, sender);
-        lua_setfield(L, index, "sender");
-    }
-    lua_pushvalue(L, index);
-    deliver(L, bind, dest, sender);
-    lua_pop(L, 1);
-    return bind->sched->batch != NULL;
+    lua_pop(L, 1); /* the message holds it */
+    return dest;
 }
 
-static int sent(lua_State *L, int status, lua_KContext context)
+/* The mailbox was full: the message at `index` goes outside, and `sender` waits. */
+static struct tk_room *go_outside(lua_State *L, struct tk_bind *bind, int index,
+                                  struct tk_body *dest, struct tk_body *sender)
+{
+    struct tk_arg arg = {.given = true, .as.task = &dest->task};
+    struct tk_wait *wait = tk_verb_wait(L, bind, sender, bind->room, &arg);
+
+    deliver(L, bind, index, dest, (struct tk_room *)wait);
+    return (struct tk_room *)wait;
+}
+
+static struct tk_wait *verb_of(const struct tk_body *body, const struct tk_kind *kind)
+{
+    struct tk_wait *wait = body->task.verbs;
+
+    while (wait != NULL && wait->kind != kind) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
+
+enum outcome { SENT, LATE, LOST };
+
+/* How the wait for room has ended. */
+static enum outcome room_outcome(struct tk_bind *bind, const struct tk_body *sender)
+{
+    const struct tk_room *room = (const struct tk_room *)verb_of(sender, bind->room);
+
+    return room == NULL ? SENT : room->lost ? LOST : room->message != NULL ? LATE : SENT;
+}
+
+static int raise_lost(lua_State *L, int index)
+{
+    return tk_raise(L, "message '%s' sent to a tasklet that ended before there was room for it",
+                    push_name(L, index));
+}
+
+/* `context`: where the message lies. */
+static int let_in(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *sender = tk_current(bind);
+    enum outcome how = room_outcome(bind, sender);
 
-    (void)context;
+    (void)status;
+    tk_verb_done(bind, sender);
+    tk_check_raise(L, bind);
+    if (how == LATE) {
+        return tk_raise_class(L, "TimeoutError", "no room in the mailbox in time");
+    }
+    return how == LOST ? raise_lost(L, (int)context) : 0;
+}
+
+/* `context` is the binding: this is a hot continuation. */
+static int sent(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = (struct tk_bind *)context;
+    struct tk_body *sender = tk_current(bind);
+
+    bind->L = L;
     if (sender != NULL) {
         sender->task.sending = false;
     }
@@ -139,55 +347,160 @@ static int sent(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
+/* `seconds`: how long to wait for room. */
+static int wait_for_room(lua_State *L, struct tk_bind *bind, int index, struct tk_body *dest,
+                         struct tk_body *sender, lua_Number seconds)
+{
+    tk_check_wait(L, bind);
+    if (seconds >= 0) {
+        struct tk_arg arg = {.given = true, .as.number = seconds * 1000};
+
+        tk_verb_wait(L, bind, sender, bind->timeout, &arg);
+    }
+    go_outside(L, bind, index, dest, sender);
+    tk_task_blocked(bind->sched, &sender->task);
+    return tk_give_way(L, bind, let_in, index);
+}
+
+static int raise_full(lua_State *L, struct tk_bind *bind, const struct tk_body *dest)
+{
+    tk_push_body(L, bind, dest);
+    return tk_raise(L, "the mailbox of tasklet '%s' is full (%d messages)",
+                    tk_push_name(L, bind, lua_gettop(L)), (int)dest->task.mail->count);
+}
+
+RAISES int tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender)
+{
+    struct tk_body *dest = destination(L, bind, index);
+
+    tk_push_body(L, bind, sender);
+    lua_setiuservalue(L, index, UV_SENDER);
+    if (deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
+        return wait_for_room(L, bind, index, dest, sender, -1);
+    }
+    sender->task.sending = bind->sched->batch != NULL;
+    return tk_hand_over(L, bind, sent, (lua_KContext)bind);
+}
+
+RAISES void tk_message_post(lua_State *L, struct tk_bind *bind, int index, struct tk_body *sender)
+{
+    struct tk_body *dest = destination(L, bind, index);
+
+    tk_push_body(L, bind, sender);
+    lua_setiuservalue(L, index, UV_SENDER);
+    if (deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
+        go_outside(L, bind, index, dest, sender);
+        tk_task_blocked(bind->sched, &sender->task);
+    } else {
+        sender->task.sending = bind->sched->batch != NULL;
+    }
+}
+
+RAISES void tk_message_posted(lua_State *L, struct tk_bind *bind, struct tk_body *sender)
+{
+    enum outcome how = room_outcome(bind, sender);
+
+    tk_verb_done(bind, sender);
+    if (how == LOST) {
+        tk_raise(L, "message sent to a tasklet that ended before there was room for it");
+    }
+}
+
+static void check_name(lua_State *L, int arg)
+{
+    if (lua_type(L, arg) != LUA_TSTRING) {
+        luaL_typeerror(L, arg, "string");
+    }
+}
+
+/* Pushes the message that is made of dest, name and value at 1, 2 and 3. */
+static void push_sent(lua_State *L, const struct tk_body *sender, uint64_t serial)
+{
+    push_letter(L, serial);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, UV_NAME);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, UV_DEST);
+    lua_pushvalue(L, 3);
+    lua_setiuservalue(L, -2, UV_VALUE);
+    if (sender != NULL) {
+        lua_rawgeti(L, lua_upvalueindex(UP_ANCHORS), sender->anchor);
+        lua_setiuservalue(L, -2, UV_SENDER);
+    }
+}
+
+/* The mailbox of `dest` is full; the message lies at 4. */
+static int send_outside(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                        struct tk_body *sender)
+{
+    if (sender == NULL) {
+        return raise_full(L, bind, dest);
+    }
+    return wait_for_room(L, bind, 4, dest, sender, tk_check_timeout(L, bind, 5));
+}
+
 /* send(dest, name, value) */
 static int module_send(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *sender;
+    struct tk_body *dest, *sender;
+    struct tk_atom *name;
+    int anchor;
 
     tk_check_open(L, bind);
-    tk_check_body(L, 1, bind);
-    if (lua_type(L, 2) != LUA_TSTRING) {
-        luaL_typeerror(L, 2, "string");
+    dest = tk_check_body(L, 1, bind);
+    check_name(L, 2);
+    if (dest->task.state == TK_ENDED) {
+        return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
     }
     lua_settop(L, 3);
+    name = atom_of(L, bind, 2);
     sender = tk_current(bind);
-    push_message(L, bind);
-    lua_pushvalue(L, 2);
-    lua_setfield(L, 4, "name");
-    lua_pushvalue(L, 1);
-    lua_setfield(L, 4, "dest");
-    lua_pushvalue(L, 3);
-    lua_setfield(L, 4, "value");
-    tk_message_send(L, bind, 4, sender);
-    return tk_hand_over(L, bind, sent, 0);
+    push_sent(L, sender, 0);
+    anchor = tk_anchor_in(L, bind, lua_upvalueindex(UP_ANCHORS));
+    if (post(L, bind, dest, name, anchor, NULL) == TK_SENT_FULL) {
+        tk_push_payload(L, bind, tk_payload(anchor));
+        return send_outside(L, bind, dest, sender);
+    }
+    if (bind->sched->batch == NULL) {
+        return 0;
+    }
+    if (sender != NULL) {
+        sender->task.sending = true;
+    }
+    return tk_hand_over(L, bind, sent, (lua_KContext)bind);
 }
 
-/* t:send_message(message), and mailbox:append(message): fills in dest, leaves sender as it is. */
-static int give(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
+RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
 {
-    if (!tk_is_message(L, 2, bind)) {
-        luaL_typeerror(L, 2, "Message");
+    struct tk_body *sender = tk_current(bind);
+
+    check_letter(L, 2);
+    if (dest->task.state == TK_ENDED) {
+        return tk_raise(L, "message '%s' sent to a finished tasklet", push_name(L, 2));
     }
-    if (lua_getfield(L, 2, "dest") == LUA_TNIL) {
+    if (lua_getiuservalue(L, 2, UV_DEST) == LUA_TNIL) {
         tk_push_body(L, bind, dest);
-        lua_setfield(L, 2, "dest");
+        lua_setiuservalue(L, 2, UV_DEST);
     }
     lua_settop(L, 2);
-    deliver(L, bind, dest, tk_current(bind));
-    return tk_hand_over(L, bind, sent, 0);
+    if (deliver(L, bind, 2, dest, NULL) == TK_SENT_FULL) {
+        return raise_full(L, bind, dest);
+    }
+    if (sender != NULL) {
+        sender->task.sending = bind->sched->batch != NULL;
+    }
+    return tk_hand_over(L, bind, sent, (lua_KContext)bind);
 }
 
+/* t:send_message(message): fills in dest, leaves sender as it is; never waits. */
 static int send_message(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *dest = tk_check_body(L, 1, bind);
 
     tk_check_open(L, bind);
-    if (dest->task.state == TK_ENDED) {
-        return tk_raise(L, "message sent to a finished tasklet");
-    }
-    return give(L, bind, dest);
+    return tk_message_give(L, bind, dest);
 }
 
 void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, void *payload)
@@ -199,7 +512,7 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     }
     tk_push_body(L, bind, body);
     tk_push_anchored(L, bind, (int)(intptr_t)payload);
-    lua_getfield(L, -1, "name");
+    lua_getiuservalue(L, -1, UV_NAME);
     tk_push_name(L, bind, lua_gettop(L) - 2);
     lua_pushfstring(L, "implicitly discarding message '%s' (tasklet '%s')", lua_tostring(L, -2),
                     lua_tostring(L, -1));
@@ -207,219 +520,196 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     lua_pop(L, 5);
 }
 
-/* ---- mailboxes: a userdata whose user value is the tasklet ---- */
-
-int tk_get_mailbox(lua_State *L)
+void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                       struct tk_atom *name)
 {
-    struct tk_bind *bind = tk_bind_of(L);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, 4);
+    int anchor;
 
-    lua_newuserdatauv(L, 1, 1);
-    tk_push_table(L, bind, TABLE_MAILBOX);
+    letter->brand = &brand;
+    letter->serial = 0;
+    letter->fields = false;
+    tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
+    lua_pushlstring(L, name->text, name->length);
+    lua_setiuservalue(L, -2, UV_NAME);
+    tk_push_body(L, bind, dest);
+    lua_setiuservalue(L, -2, UV_DEST);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, UV_VALUE);
+    anchor = tk_anchor(L, bind);
+    bind->L = L;
+    if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {
+        tk_unanchor(L, bind, anchor); /* out of memory */
+    }
+}
+
+/* ---- calls ---- */
+
+/* Raises a TaskletError: who was called, at 1, has ended. It says why if that one failed. */
+static int raise_unanswered(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *dest = lua_touserdata(L, 1);
+
+    tk_push_name(L, bind, 1);
+    tk_push_state_error(L, "tasklet '%s' ended without answering '%s'", lua_tostring(L, -1),
+                        lua_tostring(L, 2));
     lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
-    return 1;
+    lua_setfield(L, -2, "tasklet");
+    tk_push_failure(L, 1, dest);
+    lua_setfield(L, -2, "cause");
+    return lua_error(L);
 }
 
-/* The tasklet whose mailbox is at 1. */
-static struct tk_body *check_mailbox(lua_State *L, struct tk_bind *bind)
-{
-    bool is = false;
-
-    if (lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1)) {
-        tk_push_table(L, bind, TABLE_MAILBOX);
-        is = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-    }
-    if (!is) {
-        luaL_typeerror(L, 1, "mailbox");
-    }
-    tk_check_open(L, bind);
-    lua_getiuservalue(L, 1, 1);
-    lua_remove(L, 1);
-    lua_insert(L, 1);
-    return lua_touserdata(L, 1);
-}
-
-static int mailbox_len(lua_State *L)
-{
-    struct tk_body *body = check_mailbox(L, tk_bind_of(L));
-
-    lua_pushinteger(L, body->task.mail == NULL ? 0 : (lua_Integer)body->task.mail->count);
-    return 1;
-}
-
-static int mailbox_append(lua_State *L)
+/* Frame: dest, name. */
+static int answered(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *dest = check_mailbox(L, bind);
+    struct tk_body *body = tk_current(bind);
+    struct tk_answer *answer = (struct tk_answer *)verb_of(body, bind->answer);
+    bool given = false, ended = false;
 
-    if (dest->task.state == TK_ENDED) {
-        return tk_raise(L, "message sent to a finished tasklet");
-    }
-    return give(L, bind, dest);
-}
-
-static lua_Number now_ms(struct tk_bind *bind)
-{
-    return (lua_Number)bind->hooks->now(bind->context) / 1e6;
-}
-
-/* Frame: tasklet, deadline in milliseconds. */
-static int mailbox_popped(lua_State *L, int status, lua_KContext context)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *body = tk_current(bind), *owner = lua_touserdata(L, 1);
-    struct tk_arg arg = {.given = true, .as.task = &owner->task};
-    lua_Number deadline = lua_tonumber(L, 2); /* negative: none */
-    void *payload;
-    bool late = false;
-
+    (void)status;
     (void)context;
-    if (status == LUA_YIELD) {
-        for (struct tk_wait *w = body->task.verbs; w != NULL; w = w->as.next) {
-            late = late || (w->kind == bind->timeout && w->pending > 0);
-        }
-        tk_verb_done(bind, body);
-        tk_check_raise(L, bind);
+    body->task.sending = false;
+    if (answer != NULL && body->task.raise == TK_RAISE_NOTHING) {
+        given = answer->given;
+        ended = answer->ended;
+        tk_push_payload(L, bind, answer->payload);
+        answer->payload = NULL;
     }
-    payload = tk_mail_pop(bind->sched, owner->task.mail);
-    if (payload != NULL) {
-        tk_push_payload(L, bind, payload);
+    tk_verb_done(bind, body);
+    tk_check_raise(L, bind);
+    if (given) {
         return 1;
     }
-    if (late || (deadline >= 0 && deadline <= now_ms(bind))) {
-        return tk_raise_class(L, "TimeoutError", "no message in time");
-    }
-    body = tk_check_wait(L, bind);
-    if (owner->task.state == TK_ENDED) {
-        return tk_raise(L, "the mailbox of a finished tasklet");
-    }
-    if (deadline >= 0) {
-        struct tk_arg time = {.given = true, .as.number = deadline - now_ms(bind)};
-
-        time.as.number = time.as.number > 0 ? time.as.number : 0;
-        tk_verb_wait(L, bind, body, bind->timeout, &time);
-    }
-    tk_verb_wait(L, bind, body, bind->mail, &arg);
-    tk_task_blocked(bind->sched, &body->task);
-    return tk_give_way(L, bind, mailbox_popped, 0);
+    return ended ? raise_unanswered(L, bind)
+                 : tk_raise_class(L, "TimeoutError", "no answer in time");
 }
 
-/* mailbox:popleft(timeout): the first message; waits for one. */
-static int mailbox_popleft(lua_State *L)
+/* call(dest, name, value, timeout): sends, waits for the answer, and returns it. */
+static int module_call(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *dest = tk_check_body(L, 1, bind), *body;
+    struct tk_arg args[2] = {{.given = true, .as.task = &dest->task}, {.given = true}};
     lua_Number seconds;
 
-    check_mailbox(L, bind);
-    seconds = luaL_optnumber(L, 2, -1);
-    lua_settop(L, 1);
-    lua_pushnumber(L, seconds < 0 ? -1 : now_ms(bind) + seconds * 1000);
-    return mailbox_popped(L, LUA_OK, 0);
-}
-
-static int iter_next(lua_State *L)
-{
-    lua_Integer i = lua_tointeger(L, lua_upvalueindex(2)) + 1;
-
-    lua_pushinteger(L, i);
-    lua_replace(L, lua_upvalueindex(2));
-    lua_rawgeti(L, lua_upvalueindex(1), i);
-    return 1;
-}
-
-/* mailbox:iter(): over what waits in it now. */
-static int mailbox_iter(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_mailbox *mail = check_mailbox(L, bind)->task.mail;
-    lua_Integer i = 0;
-
-    lua_newtable(L);
-    for (struct tk_list *n = mail == NULL ? NULL : mail->order.next; n != NULL && n != &mail->order;
-         n = n->next) {
-        struct tk_message *message = tk_container_of(n, struct tk_message, order);
-
-        tk_push_anchored(L, bind, (int)(intptr_t)message->payload);
-        lua_rawseti(L, -2, ++i);
+    check_name(L, 2);
+    seconds = tk_check_timeout(L, bind, 4);
+    body = tk_check_wait(L, bind);
+    if (dest == body) {
+        return tk_raise(L, "a tasklet cannot call itself");
     }
-    lua_pushinteger(L, 0);
-    lua_pushcclosure(L, iter_next, 2);
+    if (dest->task.state == TK_ENDED) {
+        return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
+    }
+    lua_settop(L, 3);
+    push_sent(L, body, ++bind->calls);
+    tk_push_body(L, bind, body);
+    lua_setiuservalue(L, 4, UV_ASKER);
+    args[1].as.integer = (int64_t)bind->calls;
+    if (seconds >= 0) {
+        struct tk_arg time = {.given = true, .as.number = seconds * 1000};
+
+        tk_verb_wait(L, bind, body, bind->timeout, &time);
+    }
+    tk_verb_wait_args(L, bind, body, bind->answer, args);
+    if (deliver(L, bind, 4, dest, NULL) == TK_SENT_FULL) {
+        go_outside(L, bind, 4, dest, body)->quiet = true;
+    }
+    tk_task_blocked(bind->sched, &body->task);
+    body->task.sending = bind->sched->batch != NULL;
+    tk_sched_hand_over(bind->sched, NULL);
+    return tk_give_way(L, bind, answered, 0);
+}
+
+static int replied(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status == LUA_YIELD) {
+        tk_check_raise(L, tk_bind_of(L));
+    }
+    lua_pushboolean(L, 1);
     return 1;
 }
 
-static int mailbox_tostring(lua_State *L)
+/* The wait of the call that the message at 1 belongs to, if it is not over. */
+static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
+                                     const struct letter *letter)
+{
+    const struct tk_body *asker;
+
+    if (letter->serial == 0) {
+        return NULL;
+    }
+    lua_getiuservalue(L, 1, UV_ASKER);
+    asker = tk_to_body(L, -1, bind);
+    lua_pop(L, 1); /* the message holds it */
+    /* One that is about to go on for another reason does not wait any more. */
+    if (asker != NULL && asker->task.state == TK_BLOCKED &&
+        asker->task.raise == TK_RAISE_NOTHING) {
+        struct tk_answer *answer = (struct tk_answer *)verb_of(asker, bind->answer);
+
+        return answer == NULL || answer->serial != letter->serial ? NULL : answer;
+    }
+    return NULL;
+}
+
+/* message:reply(value): whether somebody still waited for it. */
+static int message_reply(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *body = check_mailbox(L, bind);
+    struct letter *letter = check_letter(L, 1);
+    struct tk_answer *answer;
 
-    lua_pushfstring(L, "mailbox of '%s' (%d messages)", tk_push_name(L, bind, 1),
-                    body->task.mail == NULL ? 0 : (int)body->task.mail->count);
-    return 1;
-}
-
-static int mailbox_eq(lua_State *L)
-{
-    bool both = lua_type(L, 1) == LUA_TUSERDATA && lua_type(L, 2) == LUA_TUSERDATA;
-
+    tk_check_open(L, bind);
     lua_settop(L, 2);
-    if (both) {
-        lua_getiuservalue(L, 1, 1);
-        lua_getiuservalue(L, 2, 1);
+    answer = find_answer(L, bind, letter);
+    if (answer == NULL || answer->given || answer->ended) {
+        lua_pushboolean(L, 0);
+        return 1;
     }
-    lua_pushboolean(L, both && lua_rawequal(L, 3, 4));
-    return 1;
+    answer->payload = tk_payload(tk_anchor(L, bind));
+    answer->given = true;
+    bind->L = L;
+    tk_wait_fire_now(&answer->wait, bind->sched, NULL);
+    return tk_hand_over(L, bind, replied, 0);
 }
 
-static int message_tostring(lua_State *L)
+/* Sets functions that make messages into the table on top. */
+static void set_makers(lua_State *L, struct tk_bind *bind, const luaL_Reg *functions)
 {
-    lua_getfield(L, 1, "name");
-    lua_pushfstring(L, "Message('%s')", luaL_tolstring(L, -1, NULL));
-    return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    tk_push_table(L, bind, TABLE_MESSAGE);
+    tk_push_table(L, bind, TABLE_ANCHORS);
+    luaL_setfuncs(L, functions, 3);
 }
 
 /* The stack's top is the module's table. */
 void tk_message_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg tasklet[] = {
-        {"send", module_send}, {"send_message", send_message}, {NULL, NULL}};
-    static const luaL_Reg mailbox[] = {{"append", mailbox_append},
-                                       {"popleft", mailbox_popleft},
-                                       {"iter", mailbox_iter},
-                                       {NULL, NULL}};
-    static const luaL_Reg mailbox_meta[] = {{"__len", mailbox_len},
-                                            {"__tostring", mailbox_tostring},
-                                            {"__eq", mailbox_eq},
-                                            {NULL, NULL}};
-    static const luaL_Reg message_meta[] = {{"__tostring", message_tostring}, {NULL, NULL}};
+    static const luaL_Reg makers[] = {
+        {"send", module_send}, {"call", module_call}, {NULL, NULL}};
+    static const luaL_Reg tasklet[] = {{"send_message", send_message}, {NULL, NULL}};
+    static const luaL_Reg module[] = {{"Message", message_new}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"reply", message_reply}, {NULL, NULL}};
+    static const luaL_Reg access[] = {
+        {"__index", message_index}, {"__newindex", message_newindex}, {NULL, NULL}};
 
+    set_makers(L, bind, module);
     lua_getfield(L, -1, "Tasklet");
+    set_makers(L, bind, makers);
     tk_set_functions(L, tasklet);
     lua_pop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_createtable(L, 0, 3);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "dest");
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "value");
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "sender");
-    lua_pushcclosure(L, message_new, 2);
-    lua_setfield(L, -2, "Message");
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_pushliteral(L, "Message");
     lua_setfield(L, -2, "__name");
-    tk_set_functions(L, message_meta);
-    lua_newtable(L);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
-    tk_push_table(L, bind, TABLE_MAILBOX);
-    lua_pushliteral(L, "mailbox");
-    lua_setfield(L, -2, "__name");
-    tk_set_functions(L, mailbox_meta);
-    lua_newtable(L);
-    tk_set_functions(L, mailbox);
-    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, message_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_createtable(L, 0, 1);
+    tk_set_functions(L, methods);
+    luaL_setfuncs(L, access, 2);
     lua_pop(L, 1);
 }

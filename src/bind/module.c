@@ -104,6 +104,7 @@ static int open_all(lua_State *L)
     tk_condition_open(L, bind);
     tk_wait_open(L, bind);
     tk_message_open(L, bind);
+    tk_mailbox_open(L, bind);
     tk_verb_open(L, bind);
     tk_emitter_open(L, bind, signals);
     tk_coroutine_open(L, bind);
@@ -133,6 +134,8 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->timeout = kind_named(bind, "WaitForTimeout");
     bind->ended = kind_named(bind, "WaitForTasklet");
     bind->mail = kind_named(bind, "mailbox");
+    bind->room = kind_named(bind, "room in a mailbox");
+    bind->answer = kind_named(bind, "answer");
     bind->hooks = hooks;
     bind->context = context;
     make_tables(L, bind);
@@ -157,6 +160,8 @@ void tk_bind_push_module(lua_State *L, struct tk_bind *bind)
 void tk_bind_closed(struct tk_bind *bind)
 {
     tk_verb_close(bind);
+    tk_message_close(bind);
+    tk_anchor_close(bind);
     bind->sched = NULL;
     bind->L = bind->main;
 }

@@ -284,7 +284,9 @@ static void take_options(lua_State *L, struct tk_body *body, int at)
         if (limit < 1) {
             luaL_argerror(L, at, "option 'max_mailbox_len': must be at least 1");
         }
-        /* MERGE tk_mail_limit */
+        if (tk_mail_limit(&body->task, (size_t)limit) < 0) {
+            luaL_error(L, "not enough memory");
+        }
     }
     lua_settop(L, ud);
 }

@@ -116,17 +116,11 @@ static int remove_join_callback(lua_State *L)
 static void tell(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body)
 {
     struct tk_body *watcher = lua_touserdata(L, -1);
-    int anchor;
 
     if (watcher->task.state == TK_ENDED) {
         lua_pop(L, 1);
         return;
     }
-    lua_createtable(L, 0, 4);
-    lua_insert(L, -2);
-    lua_setfield(L, -2, "dest");
-    lua_pushliteral(L, "down");
-    lua_setfield(L, -2, "name");
     lua_createtable(L, 0, 3);
     lua_pushvalue(L, index);
     lua_setfield(L, -2, "tasklet");
@@ -134,14 +128,8 @@ static void tell(lua_State *L, struct tk_bind *bind, int index, const struct tk_
     lua_setfield(L, -2, "retval");
     tk_push_failure(L, index, body);
     lua_setfield(L, -2, "error");
-    lua_setfield(L, -2, "value");
-    tk_push_table(L, bind, TABLE_MESSAGE);
-    lua_setmetatable(L, -2);
-    anchor = tk_anchor(L, bind);
-    bind->L = L;
-    if (tk_mail_send(bind->sched, &watcher->task, bind->down, tk_payload(anchor)) < 0) {
-        tk_unanchor(L, bind, anchor); /* out of memory */
-    }
+    tk_message_notify(L, bind, watcher, bind->down);
+    lua_pop(L, 1);
 }
 
 bool tk_has_monitors(lua_State *L, struct tk_bind *bind, int index)

@@ -19,12 +19,15 @@ struct tk_body *tk_to_body(lua_State *L, int index, const struct tk_bind *bind)
 {
     bool is;
 
-    (void)bind;
-    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
+    if (!lua_getmetatable(L, index)) {
         return NULL;
     }
-    is = lua_rawgetp(L, -1, &tk_class_key) != LUA_TNIL;
-    lua_pop(L, 2);
+    is = lua_topointer(L, -1) == bind->class_tasklet;
+    if (!is) {
+        is = lua_rawgetp(L, -1, &tk_class_key) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
     return is ? lua_touserdata(L, index) : NULL;
 }
 
@@ -549,6 +552,7 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_pushvalue(L, -1);
     lua_pushvalue(L, -3);
     lua_call(L, 1, 1);
+    bind->class_tasklet = lua_topointer(L, -1);
     tk_set_table(L, bind, TABLE_TASKLET);
     lua_setfield(L, -2,
                  "subclass"); /* the raw one: lua/tasklet/init.lua puts the friendly one there */

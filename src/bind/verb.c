@@ -10,11 +10,10 @@
 /* As large as the largest wait that a verb uses. */
 #define VERB_SIZE 128
 
-RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
-                                    const struct tk_kind *kind, const struct tk_arg *arg)
+RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
+                                         const struct tk_kind *kind, const struct tk_arg *args)
 {
     struct tk_wait *wait = bind->spare;
-    struct tk_arg args[4] = {{0}};
     struct tk_fault fault;
     int rc = TK_ENOMEM;
 
@@ -26,7 +25,6 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
         wait = malloc(VERB_SIZE);
     }
     if (wait != NULL) {
-        args[0] = *arg;
         rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
         if (rc == 0) {
             rc = tk_task_block(bind->sched, &body->task, wait, &fault);
@@ -43,13 +41,24 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
     return wait;
 }
 
+RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
+                                    const struct tk_kind *kind, const struct tk_arg *arg)
+{
+    struct tk_arg args[4] = {{0}};
+
+    args[0] = *arg;
+    return tk_verb_wait_args(L, bind, body, kind, args);
+}
+
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body)
 {
     struct tk_wait *wait;
 
     while ((wait = tk_task_unblock(bind->sched, &body->task)) != NULL) {
-        wait->as.next = bind->spare;
-        bind->spare = wait;
+        if ((wait->flags & TK_LENT) == 0) {
+            wait->as.next = bind->spare;
+            bind->spare = wait;
+        }
     }
 }
 

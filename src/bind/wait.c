@@ -295,15 +295,6 @@ static int waited(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-static int sent(lua_State *L, int status, lua_KContext context)
-{
-    (void)context;
-    if (status == LUA_YIELD) {
-        tk_check_raise(L, tk_bind_of(L));
-    }
-    return 0;
-}
-
 static int wait_for(lua_State *L, struct tk_bind *bind, lua_KContext context)
 {
     struct tk_body *body = tk_check_wait(L, bind);
@@ -312,8 +303,7 @@ static int wait_for(lua_State *L, struct tk_bind *bind, lua_KContext context)
         if (body->event) {
             warn_unread(L, bind, body);
         }
-        tk_message_send(L, bind, 1, body);
-        return tk_hand_over(L, bind, sent, 0);
+        return tk_message_send(L, bind, 1, body);
     }
     tk_check_trap(L, body);
     if (install(L, bind, body) == 0) {
@@ -375,7 +365,7 @@ static int install_stock(lua_State *L)
     tk_check_open(L, bind);
     tk_check_stopped(L, bind, body);
     if (lua_gettop(L) == 1 && tk_is_message(L, 1, bind)) {
-        tk_message_send(L, bind, 1, body);
+        tk_message_post(L, bind, 1, body);
         lua_settop(L, 0);
         return 0;
     }
@@ -425,8 +415,38 @@ void tk_stock_yield(struct tk_bind *bind, struct tk_body *body)
     lua_settop(L, top);
 }
 
+/* It yielded a message, and has waited for room. */
+static int stock_posted(lua_State *L)
+{
+    tk_message_posted(L, tk_bind_of(L), lua_touserdata(L, lua_upvalueindex(2)));
+    return 0;
+}
+
+static void end_stock_post(struct tk_bind *bind, struct tk_body *body)
+{
+    lua_State *L = bind->L;
+    int status;
+
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
+        return;
+    }
+    tk_push_table(L, bind, TABLE_BINDING);
+    lua_pushlightuserdata(L, body);
+    lua_pushcclosure(L, stock_posted, 2);
+    bind->place = body->co;
+    status = lua_pcall(L, 0, 0, 0);
+    bind->place = NULL;
+    if (status != LUA_OK) {
+        body->task.state = TK_RUNNING; /* as it will be at once */
+        tk_throw(L, bind, body);
+    }
+}
+
 void tk_stock_event(struct tk_bind *bind, struct tk_body *body)
 {
+    if (body->task.verbs != NULL) {
+        end_stock_post(bind, body);
+    }
     if (body->task.raise == TK_RAISE_NOTHING && bind->event.wait != NULL) {
         lua_State *co = body->co;
 

@@ -13,6 +13,12 @@
  */
 #define SPARE_QUEUES 16
 
+/* Records that are kept to be used again. */
+#define SPARE_RECORDS 4096
+
+/* There is room below for what is put back. */
+#define FIRST_NUMBER (UINT64_MAX / 2)
+
 struct tk_mailbox *tk_mailbox_of(struct tk_task *task)
 {
     struct tk_mailbox *mail = task->mail;
@@ -23,6 +29,9 @@ struct tk_mailbox *tk_mailbox_of(struct tk_task *task)
             tk_list_init(&mail->order);
             tk_list_init(&mail->busy);
             tk_list_init(&mail->takers);
+            tk_list_init(&mail->called);
+            tk_list_init(&mail->askers);
+            mail->first = mail->next = FIRST_NUMBER;
             task->mail = mail;
         }
     }
@@ -54,43 +63,157 @@ static struct tk_queue *queue_of(struct tk_mailbox *mail, struct tk_atom *name)
     return queue;
 }
 
-static int push(struct tk_mailbox *mail, struct tk_atom *name, void *payload, bool judged)
+/* ---- records ---- */
+
+static struct tk_message *record_new(struct tk_sched *sched)
 {
-    struct tk_queue *queue = queue_of(mail, name);
-    struct tk_message *message = queue == NULL ? NULL : malloc(sizeof *message);
+    struct tk_message *message = sched->records;
 
     if (message == NULL) {
-        return TK_ENOMEM;
+        return malloc(sizeof *message);
+    }
+    sched->records = message->payload;
+    sched->spare_records--;
+    return message;
+}
+
+static void record_free(struct tk_sched *sched, struct tk_message *message)
+{
+    if (sched->spare_records >= SPARE_RECORDS) {
+        free(message);
+        return;
+    }
+    message->payload = sched->records;
+    sched->records = message;
+    sched->spare_records++;
+}
+
+void tk_mail_finish(struct tk_sched *sched)
+{
+    while (sched->records != NULL) {
+        struct tk_message *message = sched->records;
+
+        sched->records = message->payload;
+        free(message);
+    }
+    sched->spare_records = 0;
+}
+
+static struct tk_message *next_of(const struct tk_mailbox *mail, const struct tk_message *message)
+{
+    struct tk_list *next = message->order.next;
+
+    return next == &mail->order ? NULL : tk_container_of(next, struct tk_message, order);
+}
+
+static bool is_full(const struct tk_mailbox *mail)
+{
+    return mail->outside != NULL || (mail->limit != 0 && mail->count >= mail->limit);
+}
+
+/* A new record, the last (or first) in the queue of its name. */
+static struct tk_message *record(struct tk_sched *sched, struct tk_mailbox *mail,
+                                 struct tk_atom *name, void *payload, bool first)
+{
+    struct tk_queue *queue = queue_of(mail, name);
+    struct tk_message *message = queue == NULL ? NULL : record_new(sched);
+
+    if (message == NULL) {
+        return NULL;
     }
     message->queue = queue;
     message->payload = payload;
-    message->number = mail->numbers++;
+    message->room = NULL;
     if (tk_list_empty(&queue->messages)) {
         tk_list_push(&mail->busy, &queue->node);
     }
-    tk_list_push(&mail->order, &message->order);
-    tk_list_push(&queue->messages, &message->alike);
+    if (first) {
+        message->number = --mail->first;
+        tk_list_push_front(&queue->messages, &message->alike);
+    } else {
+        message->number = mail->next++;
+        tk_list_push(&queue->messages, &message->alike);
+    }
+    return message;
+}
+
+/* As the last of those inside. */
+static void put_inside(struct tk_mailbox *mail, struct tk_message *message, bool judged)
+{
+    tk_list_insert_before(mail->outside == NULL ? &mail->order : &mail->outside->order,
+                          &message->order);
     mail->count++;
+    if (!judged && (mail->fresh == NULL || mail->fresh->room != NULL)) {
+        mail->fresh = message;
+    }
+}
+
+static void put_outside(struct tk_mailbox *mail, struct tk_message *message, struct tk_room *room,
+                        bool judged)
+{
+    tk_list_push(&mail->order, &message->order);
+    message->room = room;
+    room->mail = mail;
+    room->message = message;
+    if (mail->outside == NULL) {
+        mail->outside = message;
+    }
     if (!judged && mail->fresh == NULL) {
         mail->fresh = message;
     }
+}
+
+/* ---- room ---- */
+
+/* The sender need not wait any more. */
+static void tell(struct tk_sched *sched, struct tk_room *room)
+{
+    room->message = NULL;
+    if (!room->quiet || room->lost) {
+        tk_wait_fire(&room->wait, sched, NULL);
+    }
+}
+
+/* Lets in whom there is room for now. */
+static void let_in(struct tk_sched *sched, struct tk_mailbox *mail)
+{
+    while (mail->outside != NULL && (mail->limit == 0 || mail->count < mail->limit)) {
+        struct tk_message *message = mail->outside;
+
+        mail->outside = next_of(mail, message);
+        mail->count++;
+        tell(sched, message->room);
+        message->room = NULL;
+    }
+}
+
+int tk_mail_limit(struct tk_task *task, size_t limit)
+{
+    struct tk_mailbox *mail = tk_mailbox_of(task);
+
+    if (mail == NULL) {
+        return TK_ENOMEM;
+    }
+    mail->limit = limit;
     return 0;
 }
 
+/* Whose sender waits is told: whatever becomes of it, it is sent. */
 static void *take_out(struct tk_sched *sched, struct tk_mailbox *mail, struct tk_message *message)
 {
     struct tk_queue *queue = message->queue;
+    struct tk_room *room = message->room;
     void *payload = message->payload;
 
     if (mail->fresh == message) {
-        struct tk_list *next = message->order.next;
-
-        mail->fresh = next == &mail->order ? NULL : tk_container_of(next, struct tk_message, order);
+        mail->fresh = next_of(mail, message);
+    }
+    if (mail->outside == message) {
+        mail->outside = next_of(mail, message);
     }
     tk_list_remove(&message->order);
     tk_list_remove(&message->alike);
-    mail->count--;
-    free(message);
+    record_free(sched, message);
     if (tk_list_empty(&queue->messages)) {
         tk_list_remove(&queue->node);
         if (mail->queues.count > SPARE_QUEUES) {
@@ -98,8 +221,161 @@ static void *take_out(struct tk_sched *sched, struct tk_mailbox *mail, struct tk
             queue_free(sched, queue);
         }
     }
+    if (room != NULL) {
+        tell(sched, room);
+    } else {
+        mail->count--;
+        if (mail->outside != NULL) {
+            let_in(sched, mail);
+        }
+    }
     return payload;
 }
+
+void tk_mail_withdraw(struct tk_sched *sched, struct tk_room *room)
+{
+    if (room->message != NULL) {
+        sched->hooks->drop(sched->context, take_out(sched, room->mail, room->message));
+    }
+}
+
+/* ---- takers ---- */
+
+static struct tk_message *first_inside(const struct tk_mailbox *mail)
+{
+    return mail->count == 0
+               ? NULL
+               : tk_container_of(tk_list_first(&mail->order), struct tk_message, order);
+}
+
+/* `now`: by hand, else from the loop. */
+static void call(struct tk_sched *sched, struct tk_mailbox *mail, struct tk_taker *taker, bool now)
+{
+    tk_list_remove(&taker->node);
+    tk_list_push(&mail->called, &taker->node);
+    taker->called = true;
+    if (now) {
+        tk_wait_fire_now(&taker->wait, sched, NULL);
+    } else {
+        tk_wait_fire(&taker->wait, sched, NULL);
+    }
+}
+
+static void hand(struct tk_taker *taker, struct tk_atom *name, void *payload)
+{
+    taker->payload = payload;
+    taker->name = name;
+    name->refs++;
+}
+
+/* Calls those for whom there is enough. */
+static void offer(struct tk_sched *sched, struct tk_mailbox *mail, bool now)
+{
+    struct tk_list *node, *next;
+
+    for (node = mail->takers.next; node != &mail->takers && mail->count > 0; node = next) {
+        struct tk_taker *taker = tk_container_of(node, struct tk_taker, node);
+
+        next = node->next;
+        if (!taker->looks) {
+            struct tk_message *message = first_inside(mail);
+
+            hand(taker, message->queue->name, NULL);
+            taker->payload = take_out(sched, mail, message);
+        } else if (mail->count < taker->wanted && !is_full(mail)) {
+            continue;
+        }
+        call(sched, mail, taker, now);
+    }
+}
+
+/* The mailbox is empty: is there one who is to be given a message? */
+static struct tk_taker *find_taker(const struct tk_mailbox *mail)
+{
+    for (struct tk_list *n = mail->takers.next; n != &mail->takers; n = n->next) {
+        struct tk_taker *taker = tk_container_of(n, struct tk_taker, node);
+
+        if (!taker->looks) {
+            return taker;
+        }
+    }
+    return NULL;
+}
+
+void tk_mail_await(struct tk_sched *sched, struct tk_mailbox *mail, struct tk_taker *taker)
+{
+    taker->mail = mail;
+    tk_list_push(&mail->takers, &taker->node);
+    offer(sched, mail, false);
+}
+
+void *tk_mail_taken(struct tk_sched *sched, struct tk_taker *taker)
+{
+    void *payload = taker->payload;
+
+    if (payload != NULL) {
+        taker->payload = NULL;
+        tk_atom_drop(&sched->atoms, taker->name);
+    }
+    return payload;
+}
+
+/* It was taken out and is not wanted: the first of all again. */
+static void put_back(struct tk_sched *sched, struct tk_mailbox *mail, struct tk_taker *taker)
+{
+    struct tk_message *message =
+        mail == NULL ? NULL : record(sched, mail, taker->name, taker->payload, true);
+
+    if (message == NULL) {
+        sched->hooks->drop(sched->context, taker->payload);
+    } else {
+        tk_list_push_front(&mail->order, &message->order);
+        mail->fresh = message;
+        mail->count++;
+    }
+    tk_mail_taken(sched, taker);
+}
+
+void tk_mail_leave(struct tk_sched *sched, struct tk_taker *taker)
+{
+    struct tk_mailbox *mail = taker->mail;
+
+    taker->mail = NULL;
+    if (taker->payload != NULL) {
+        put_back(sched, mail, taker);
+    }
+    if (mail != NULL) {
+        tk_list_remove(&taker->node);
+        if (taker->called) {
+            offer(sched, mail, false);
+        }
+    }
+}
+
+int tk_mail_block(struct tk_task *task, const struct tk_kind *kind)
+{
+    struct tk_mailbox *mail = tk_mailbox_of(task);
+    struct tk_taker *taker;
+
+    if (mail == NULL) {
+        return TK_ENOMEM;
+    }
+    taker = &mail->own;
+    taker->wait.kind = kind;
+    taker->wait.task = task;
+    taker->wait.pending = 0;
+    taker->wait.flags = TK_VERB | TK_LENT | TK_ARMED;
+    taker->wait.as.next = task->verbs;
+    taker->wanted = 1;
+    taker->looks = taker->called = false;
+    taker->mail = mail;
+    tk_list_push(&mail->takers, &taker->node);
+    task->verbs = &taker->wait;
+    task->state = TK_BLOCKED;
+    return 0;
+}
+
+/* ---- verdicts ---- */
 
 static struct tk_message *first_of(const struct tk_queue *queue)
 {
@@ -140,33 +416,19 @@ static void drop(struct tk_sched *sched, struct tk_task *task, void *payload,
     sched->hooks->drop(sched->context, payload);
 }
 
-/* Somebody waits in a verb for any message: one message wakes one of them. */
-static void wake_taker(struct tk_sched *sched, struct tk_mailbox *mail, bool now)
+/* What it does at once with a message, if it waits on filters: TK_SENT_DELIVERED or _DROPPED; else
+ * TK_SENT_QUEUED, and whether it has judged the message. */
+static enum tk_sent accept(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name,
+                           void *payload, bool *judged)
 {
-    if (!tk_list_empty(&mail->takers)) {
-        struct tk_list *node = tk_list_first(&mail->takers);
-        struct tk_wait *wait = &tk_container_of(node, struct tk_watch, node)->wait;
-
-        tk_list_remove(node);
-        if (now) {
-            tk_wait_fire_now(wait, sched, NULL);
-        } else {
-            tk_wait_fire(wait, sched, NULL);
-        }
-    }
-}
-
-int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload)
-{
-    enum tk_verdict verdict = TK_DEFER;
     struct tk_filter *filter = NULL;
-    struct tk_mailbox *mail;
-    bool judged = false;
+    enum tk_verdict verdict;
 
-    if (task->state == TK_WAITING) {
-        verdict = judge_name(task, name, &filter, &judged);
+    verdict = judge_name(task, name, &filter, judged);
+    if (!*judged) {
+        return TK_SENT_QUEUED;
     }
-    if (judged && (verdict == TK_UNNAMED || verdict == TK_DISCARD)) {
+    if (verdict == TK_UNNAMED || verdict == TK_DISCARD) {
         drop(sched, task, payload, verdict);
         return TK_SENT_DROPPED;
     }
@@ -174,16 +436,70 @@ int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *n
     if (task->mail != NULL && task->mail->ready && !tk_mail_ready(task)) {
         task->mail->ready = false; /* somebody else has taken it */
     }
-    if (judged && verdict == TK_ACCEPT && (task->mail == NULL || !task->mail->ready) &&
+    if (verdict == TK_ACCEPT && (task->mail == NULL || !task->mail->ready) &&
         tk_wait_fire_now(&filter->wait, sched, payload) == 0) {
         return TK_SENT_DELIVERED;
     }
+    *judged = verdict == TK_DEFER;
+    return TK_SENT_QUEUED;
+}
+
+static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload,
+                struct tk_room *room, bool anyway)
+{
+    enum tk_sent sent = TK_SENT_QUEUED;
+    struct tk_mailbox *mail;
+    struct tk_message *message;
+    bool judged = false;
+
+    if (task->state == TK_WAITING) {
+        sent = accept(sched, task, name, payload, &judged);
+        if (sent != TK_SENT_QUEUED) {
+            return sent;
+        }
+    }
     mail = tk_mailbox_of(task);
-    if (mail == NULL || push(mail, name, payload, judged && verdict == TK_DEFER) < 0) {
+    if (mail == NULL) {
         return TK_ENOMEM;
     }
-    wake_taker(sched, mail, true);
-    return TK_SENT_QUEUED;
+    if (!anyway && is_full(mail)) {
+        if (room == NULL) {
+            return TK_SENT_FULL;
+        }
+        sent = TK_SENT_OUTSIDE;
+    }
+    if (mail->count == 0 && !tk_list_empty(&mail->takers)) {
+        struct tk_taker *taker = find_taker(mail);
+
+        if (taker != NULL) {
+            hand(taker, name, payload);
+            call(sched, mail, taker, true);
+            return TK_SENT_QUEUED;
+        }
+    }
+    message = record(sched, mail, name, payload, false);
+    if (message == NULL) {
+        return TK_ENOMEM;
+    }
+    if (sent == TK_SENT_OUTSIDE) {
+        put_outside(mail, message, room, judged);
+    } else {
+        put_inside(mail, message, judged);
+        offer(sched, mail, true);
+    }
+    return sent;
+}
+
+int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload,
+                 struct tk_room *room)
+{
+    return send(sched, task, name, payload, room, false);
+}
+
+int tk_mail_notify(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name,
+                   void *payload)
+{
+    return send(sched, task, name, payload, NULL, true);
 }
 
 void *tk_mail_pop(struct tk_sched *sched, struct tk_mailbox *mail)
@@ -237,9 +553,7 @@ void tk_mail_judge(struct tk_sched *sched, struct tk_task *task, bool all)
             if (!any) {
                 return;
             }
-            next = message->order.next;
-            mail->fresh =
-                next == &mail->order ? NULL : tk_container_of(next, struct tk_message, order);
+            mail->fresh = next_of(mail, message);
             if (verdict == TK_UNNAMED || verdict == TK_DISCARD) {
                 drop(sched, task, take_out(sched, mail, message), verdict);
             }
@@ -315,21 +629,52 @@ void *tk_mail_take(struct tk_sched *sched, struct tk_task *task, struct tk_filte
     return take_out(sched, task->mail, message);
 }
 
+/* Nobody who waits on this mailbox finds it any more. */
+static void send_away(struct tk_sched *sched, struct tk_mailbox *mail)
+{
+    struct tk_list *const lists[] = {&mail->called, &mail->takers};
+
+    for (size_t i = 0; i < 2; i++) {
+        while (!tk_list_empty(lists[i])) {
+            struct tk_taker *taker =
+                tk_container_of(tk_list_first(lists[i]), struct tk_taker, node);
+
+            tk_list_remove(&taker->node);
+            taker->mail = NULL;
+            tk_wait_fire(&taker->wait, sched, NULL);
+        }
+    }
+    while (!tk_list_empty(&mail->askers)) {
+        struct tk_answer *answer =
+            tk_container_of(tk_list_first(&mail->askers), struct tk_answer, node);
+
+        tk_list_remove(&answer->node);
+        answer->ended = !answer->given;
+        tk_wait_fire(&answer->wait, sched, NULL);
+    }
+}
+
 void tk_mailbox_free(struct tk_sched *sched, struct tk_mailbox *mail)
 {
+    struct tk_list *node;
     struct tk_queue *queue;
     size_t cursor = 0;
-    void *payload;
 
     if (mail == NULL) {
         return;
     }
-    while ((payload = tk_mail_pop(sched, mail)) != NULL) {
-        sched->hooks->drop(sched->context, payload);
+    while ((node = tk_list_first(&mail->order)) != NULL) {
+        struct tk_message *message = tk_container_of(node, struct tk_message, order);
+
+        if (message->room != NULL) {
+            message->room->lost = true;
+            tell(sched, message->room);
+        }
+        tk_list_remove(node);
+        sched->hooks->drop(sched->context, message->payload);
+        record_free(sched, message);
     }
-    while (!tk_list_empty(&mail->takers)) {
-        wake_taker(sched, mail, false);
-    }
+    send_away(sched, mail);
     while ((queue = tk_map_next(&mail->queues, &cursor)) != NULL) {
         queue_free(sched, queue);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/inside.h"
+#include "core/mailbox.h"
 
 /* Resumptions in a nested run: far more than any chain that ends. */
 #define NESTED_BUDGET 1000000
@@ -38,6 +39,7 @@ void tk_sched_finish(struct tk_sched *sched)
         sched->spare = firing->next;
         free(firing);
     }
+    tk_mail_finish(sched);
     tk_runq_finish(&sched->ready);
     tk_atoms_finish(&sched->atoms);
 }

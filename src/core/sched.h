@@ -21,6 +21,8 @@
 #include "core/timer.h"
 #include "core/wait.h"
 
+struct tk_message;
+
 struct tk_frame {
     struct tk_frame *outer;
     struct tk_task *chain;
@@ -53,6 +55,8 @@ struct tk_sched {
     struct tk_task *batch;   /* woken by hand and not yet in the chain */
     struct tk_task *batch_last;
     struct tk_firing *spare; /* pool */
+    struct tk_message *records; /* of mailboxes, to be used again */
+    int spare_records;
     size_t alive;            /* tasks that keep the loop going */
     size_t begun;            /* tasks that have begun and not ended */
     int budget;              /* resumptions left in this turn of the loop */

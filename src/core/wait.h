@@ -136,6 +136,7 @@ enum tk_wait_flags {
     TK_MARKED = 4,  /* scratch of one yield */
     TK_CURRENT = 8, /* its tasklet handles it: `triggered` */
     TK_LAST = 16,   /* was let go of when it had fired: may be a task's `last` */
+    TK_LENT = 32,   /* a verb's that is not in memory of the verb's */
 };
 
 struct tk_wait {

@@ -1,43 +1,39 @@
-/* A verb's wait for any message in a mailbox: `popleft`, `receive`. Scripts have no constructor for
- * it. */
+/* A verb's wait for messages in a mailbox, whatever their names: `popleft`, `receive`,
+ * `receive_batch`. Scripts have no constructor for it. */
 #include "core/mailbox.h"
 #include "wait/kinds.h"
 
+/* Whose mailbox; how many are wanted, 0: one, which is to be given. */
+static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_arg *args,
+                struct tk_fault *fault)
+{
+    struct tk_taker *taker = (struct tk_taker *)wait;
+
+    (void)sched;
+    taker->wanted = (size_t)args[1].as.integer;
+    taker->looks = taker->wanted > 0;
+    taker->mail = tk_mailbox_of(args[0].as.task);
+    return taker->mail == NULL ? tk_fault_memory(fault) : 0;
+}
+
 static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
 {
-    struct tk_watch *watch = (struct tk_watch *)wait;
-    struct tk_mailbox *mail = tk_mailbox_of(watch->target);
+    struct tk_taker *taker = (struct tk_taker *)wait;
 
-    if (mail == NULL) {
-        return tk_fault_memory(fault);
-    }
-    if (mail->count > 0) {
-        tk_wait_fire(wait, sched, NULL);
-    } else {
-        tk_list_push(&mail->takers, &watch->node);
-    }
+    (void)fault;
+    tk_mail_await(sched, taker->mail, taker);
     return 0;
 }
 
 static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 {
-    (void)sched;
-    tk_list_remove(&((struct tk_watch *)wait)->node);
-}
-
-static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_arg *args,
-                struct tk_fault *fault)
-{
-    (void)sched;
-    (void)fault;
-    ((struct tk_watch *)wait)->target = args[0].as.task;
-    return 0;
+    tk_mail_leave(sched, (struct tk_taker *)wait);
 }
 
 const struct tk_kind tk_wait_mail = {
     .name = "mailbox",
-    .brief = "a message is in the mailbox",
-    .size = sizeof(struct tk_watch),
+    .brief = "messages are in the mailbox",
+    .size = sizeof(struct tk_taker),
     .flags = TK_HIDDEN,
     .init = init,
     .arm = arm,
