@@ -52,11 +52,16 @@ return function(S, fail, exit, is_exit)
         task.verbs = {}
     end
 
-    ---Suspends the current tasklet until one of its verbs' waits has fired.
-    function S:block()
+    ---Suspends the current tasklet until one of its verbs' waits has fired. `take` is called before
+    ---they are let go of, unless something is to be raised.
+    ---@param take? fun()
+    function S:block(take)
         local task = self.current
         task.state = "blocked"
         self:leave()
+        if take and not task.raise then
+            take()
+        end
         self:verb_done(task)
         self:check_raise()
     end

@@ -101,7 +101,7 @@ local function describe_event(ctx, event)
         end
         return text
     end
-    if type(event) == "table" and event.dest ~= nil then
+    if event.dest ~= nil then
         return ("message %s (%s) from %s"):format(event.name, tostring(event.value),
             number_of(world, event.sender))
     end

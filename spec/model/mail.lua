@@ -62,17 +62,34 @@ return function(S, kinds, fail, warn)
         end
     end
 
-    local function wake_taker(owner, now)
-        local taker = table.remove(owner.takers, 1)
-        if taker then
-            taker.pending = true
-            if taker.task.state == "blocked" then
-                if now then
-                    S:wake(taker.task)
-                else
-                    S:make_ready(taker.task, 0)
-                end
+    local function call_taker(taker, now)
+        S.remove(taker.owner.takers, taker)
+        taker.pending = true
+        if taker.task.state == "blocked" then
+            if now then
+                S:wake(taker.task)
+            else
+                S:make_ready(taker.task, 0)
             end
+        end
+    end
+
+    -- Gives messages to those that wait in a verb for any, first come, first served.
+    local function offer(owner, now)
+        while #owner.mail > 0 and #owner.takers > 0 do
+            local taker = owner.takers[1]
+            taker.message = table.remove(owner.mail, 1)
+            call_taker(taker, now)
+        end
+    end
+
+    -- It goes; what it was given and has not taken is the next one's.
+    local function leave(taker)
+        local owner = taker.owner
+        S.remove(owner.takers, taker)
+        if taker.message and owner.state ~= "ended" then
+            table.insert(owner.mail, 1, taker.message)
+            offer(owner, false)
         end
     end
 
@@ -93,14 +110,14 @@ return function(S, kinds, fail, warn)
             end
         end
         table.insert(dest.mail, message)
-        wake_taker(dest, true)
+        offer(dest, true)
     end
 
     -- Those that wait for something of a mailbox whose owner has ended.
     function S:close_mail(task)
         task.mail = {}
         while #task.takers > 0 do
-            wake_taker(task, false)
+            call_taker(task.takers[1], false)
         end
     end
 
@@ -120,12 +137,13 @@ return function(S, kinds, fail, warn)
     ---@param seconds? number
     function S:popleft(owner, seconds)
         local deadline = seconds and seconds >= 0 and self:now() + seconds * 1000
-        local late = false
+        if self.current and self.current.killed then
+            self:check_wait() -- also where there is a message
+        end
         while true do
-            local message = table.remove(owner.mail, 1)
-            if message then
-                return message
-            elseif late or deadline and deadline <= self:now() then
+            if #owner.mail > 0 then
+                return table.remove(owner.mail, 1)
+            elseif deadline and deadline <= self:now() then
                 fail("TimeoutError", "no message in time")
             end
             self:check_wait()
@@ -133,10 +151,18 @@ return function(S, kinds, fail, warn)
                 fail("TaskletError", "the mailbox of a finished tasklet")
             end
             local timer = deadline and self:verb_timer(deadline)
-            local taker = self:verb({ leave = function(taker) S.remove(owner.takers, taker) end })
+            local taker = self:verb({ owner = owner, leave = leave })
             table.insert(owner.takers, taker)
-            self:block()
-            late = timer and timer.pending
+            local message
+            self:block(function()
+                message, taker.message = taker.message, nil
+            end)
+            message = message or table.remove(owner.mail, 1)
+            if message then
+                return message
+            elseif timer and timer.pending then
+                fail("TimeoutError", "no message in time")
+            end
         end
     end
 end
