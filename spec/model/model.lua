@@ -233,13 +233,17 @@ function M.new(choose)
         return type(value) == "table" and getmetatable(value) == messages
     end
 
-    local function wait(values)
-        local task = S:check_wait()
+    local function check_read(task)
         if task.event then
             task.event = nil
             warn("forgot to read an event")
         end
+    end
+
+    local function wait(values)
+        local task = S:check_wait()
         if values.n == 1 and is_message(values[1]) then
+            check_read(task)
             if not values[1].dest then
                 fail("TaskletError", "the message has no destination")
             end
@@ -250,14 +254,15 @@ function M.new(choose)
         if values.n == 1 and type(values[1]) == "table" and getmetatable(values[1]) == nil then
             values = table.pack(table.unpack(values[1]))
         end
+        if values.n == 0 then
+            error("bad argument", 0)
+        end
+        check_read(task)
         for i = 1, values.n do
             local value = values[i]
             if not is_condition(value) and not is_tasklet(value) and type(value) ~= "function" then
                 error("bad argument", 0)
             end
-        end
-        if values.n == 0 then
-            error("bad argument", 0)
         end
         local list, fresh = {}, {}
         for i = 1, values.n do
