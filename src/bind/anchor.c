@@ -1,7 +1,7 @@
 /*
  * Anchors: script values that C holds, by number, in one strong table. The count is zero when
- * nothing is held. A place that is vacant has `false` in it, so that the table has no holes, and its
- * number is on a stack. The anchor of nil is 0 and holds nothing.
+ * nothing is held. A place that is vacant has `false` in it, so that the table has no holes, and
+ * its number is on a stack. The anchor of nil is 0 and holds nothing.
  */
 #include <stdlib.h>
 

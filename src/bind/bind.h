@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "core/limit.h"
 #include "core/mailbox.h"
@@ -132,7 +133,7 @@ struct tk_bind {
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
     const struct tk_kind *timeout, *mail, *room, *answer, *ended; /* rows that verbs use */
-    struct tk_atom *down; /* the name of monitors' messages */
+    struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
@@ -151,8 +152,8 @@ struct tk_bind {
     int pool;              /* coroutines in the pool */
     uint32_t numbers;
     uint64_t calls; /* the serial number of the last one */
-    int failures; /* tasklets that failed and that nobody has looked at */
-    int reports;  /* of them, those to be reported at the end of this turn */
+    int failures;   /* tasklets that failed and that nobody has looked at */
+    int reports;    /* of them, those to be reported at the end of this turn */
     size_t anchored;
     volatile unsigned resumes; /* counts what the watchdog watches */
     uint64_t slice;            /* ns; 0: no preemption */
@@ -161,7 +162,7 @@ struct tk_bind {
     const void *obstacle;      /* the C function that stood in the way then */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
-    int places; /* of anchors */
+    int places;                /* of anchors */
     int *vacant;
     int vacancies, room_for_vacant;
     struct tk_name names[TK_NAMES_KEPT];
@@ -218,6 +219,12 @@ void tk_push_payload_in(lua_State *L, struct tk_bind *bind, int table, void *pay
 void tk_anchor_close(struct tk_bind *bind);
 
 /* error.c */
+
+/* Is it, as lua_getinfo has it, one of the library's own Lua files? */
+static inline bool tk_is_own_source(const char *source)
+{
+    return strncmp(source, "=tasklet/", 9) == 0;
+}
 
 /* Raises a TaskletError with the caller's position. */
 RAISES int tk_raise(lua_State *L, const char *format, ...);

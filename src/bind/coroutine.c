@@ -62,7 +62,7 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
         lua_xmove(L, co, args);
     }
     if (args < 0 && bind->raise_by_hook) {
-        lua_sethook(co, tk_raise_hook, LUA_MASKCOUNT, 1);
+        lua_sethook(co, tk_raise_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
     } else if (bind->pump != NULL) {
         tk_pump_watch(bind, co);
     }

@@ -25,7 +25,8 @@ RAISES int tk_raise_class(lua_State *L, const char *name, const char *message)
     return lua_error(L);
 }
 
-/* The position of the nearest Lua function: the caller, even across a stack of C functions. */
+/* The position of the nearest Lua function of a script: the caller, even across a stack of C
+ * functions. */
 static void push_where(lua_State *L, struct tk_bind *bind)
 {
     lua_State *at = bind->place != NULL ? bind->place : L;
@@ -33,7 +34,7 @@ static void push_where(lua_State *L, struct tk_bind *bind)
 
     for (int level = 1; lua_getstack(at, level, &ar); level++) {
         lua_getinfo(at, "Sl", &ar);
-        if (ar.currentline > 0) {
+        if (ar.currentline > 0 && !tk_is_own_source(ar.source)) {
             lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
             return;
         }

@@ -461,9 +461,8 @@ void tk_mailbox_open(lua_State *L, struct tk_bind *bind)
     static const luaL_Reg tasklet[] = {
         {"receive", module_receive}, {"receive_batch", module_receive_batch}, {NULL, NULL}};
     static const luaL_Reg takers[] = {{"popleft", mailbox_popleft}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"append", mailbox_append},
-                                       {"iter", mailbox_iter},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"append", mailbox_append}, {"iter", mailbox_iter}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__len", mailbox_len},
                                            {"__tostring", mailbox_tostring},
                                            {"__eq", mailbox_eq},

@@ -647,8 +647,7 @@ static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
     asker = tk_to_body(L, -1, bind);
     lua_pop(L, 1); /* the message holds it */
     /* One that is about to go on for another reason does not wait any more. */
-    if (asker != NULL && asker->task.state == TK_BLOCKED &&
-        asker->task.raise == TK_RAISE_NOTHING) {
+    if (asker != NULL && asker->task.state == TK_BLOCKED && asker->task.raise == TK_RAISE_NOTHING) {
         struct tk_answer *answer = (struct tk_answer *)verb_of(asker, bind->answer);
 
         return answer == NULL || answer->serial != letter->serial ? NULL : answer;
@@ -689,8 +688,7 @@ static void set_makers(lua_State *L, struct tk_bind *bind, const luaL_Reg *funct
 /* The stack's top is the module's table. */
 void tk_message_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg makers[] = {
-        {"send", module_send}, {"call", module_call}, {NULL, NULL}};
+    static const luaL_Reg makers[] = {{"send", module_send}, {"call", module_call}, {NULL, NULL}};
     static const luaL_Reg tasklet[] = {{"send_message", send_message}, {NULL, NULL}};
     static const luaL_Reg module[] = {{"Message", message_new}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"reply", message_reply}, {NULL, NULL}};

@@ -171,7 +171,7 @@ __attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct 
             bind->raise_by_hook = raises;
         }
         if (raises) {
-            lua_sethook(co, tk_raise_hook, LUA_MASKCOUNT, 1);
+            lua_sethook(co, tk_raise_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
         }
         body->stock = body->preempted = false;
     }
@@ -283,6 +283,7 @@ RAISES int tk_give_way(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_
 RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
 {
     lua_State *running = bind->running;
+    uint64_t used = bind->pump == NULL ? 0 : bind->pump->used;
     int barrier = bind->barrier;
     struct tk_frame frame;
 
@@ -294,6 +295,9 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     tk_drive(bind);
     bind->running = running;
     bind->barrier = barrier;
+    if (bind->pump != NULL) {
+        bind->pump->used = used; /* what others have run is not the caller's */
+    }
     tk_sched_leave(bind->sched);
 }
 

@@ -14,6 +14,9 @@
 /* Resumptions between two looks at who is next. */
 #define TURN 1024
 
+/* Slices are no shorter: signals would take all the time. Milliseconds. */
+#define SHORTEST 0.5
+
 /* So exact is the budget of `pump`, in instructions. */
 #define STEP 1000
 
@@ -49,7 +52,13 @@ static void preempt(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 
 static bool can_preempt(lua_State *L, const struct tk_bind *bind, const struct tk_body *body)
 {
-    return body != NULL && !body->atomic && !body->library && tk_can_give_way(L, bind);
+    lua_Debug ar;
+
+    if (body == NULL || body->atomic || body->library || !tk_can_give_way(L, bind)) {
+        return false;
+    }
+    /* The library's own Lua is never cut in two. */
+    return !lua_getstack(L, 0, &ar) || (lua_getinfo(L, "S", &ar), !tk_is_own_source(ar.source));
 }
 
 /* ---- time slices ---- */
@@ -76,7 +85,7 @@ static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, st
     int top = lua_gettop(L);
 
     lua_getinfo(L, "Snf", ar);
-    if (*ar->what == 'C' && body != NULL &&
+    if (*ar->what == 'C' && body != NULL && !body->atomic &&
         (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) &&
         bind->hooks->now(bind->context) - bind->late_since > bind->slice &&
         (tk_push_global_name(L) || (ar->name != NULL && strcmp(ar->namewhat, "metamethod") != 0 &&
@@ -93,6 +102,10 @@ static void slice_hook(lua_State *L, lua_Debug *ar)
     struct tk_bind *bind = bind_of_hook(L);
     struct tk_body *body = bind->sched == NULL ? NULL : tk_current(bind);
 
+    if (bind->late_count != bind->resumes) {
+        lua_sethook(L, NULL, 0, 0); /* it has waited meanwhile */
+        return;
+    }
     if (ar->event == LUA_HOOKRET) {
         look_at_return(L, ar, bind, body);
         return;
@@ -101,6 +114,7 @@ static void slice_hook(lua_State *L, lua_Debug *ar)
     if (can_preempt(L, bind, body) && (bind->sched->depth == 0 || body->ignore_nesting)) {
         bind->obstacle = NULL;
         tk_task_give_way(bind->sched, &body->task);
+        bind->sched->budget = 0; /* the turn is over: timers and descriptors come first */
         preempt(L, bind, body);
     } else if (body != NULL && !body->atomic && bind->running == L) {
         if (bind->obstacle == NULL) {
@@ -134,6 +148,7 @@ static int set_timeslice(lua_State *L)
 
     tk_check_open(L, bind);
     luaL_argcheck(L, ms >= 0 && ms < 1e9, 1, "time must not be negative");
+    ms = ms > 0 && ms < SHORTEST ? SHORTEST : ms;
     why = bind->hooks->watch(bind->context, (uint64_t)(ms * 1e6));
     if (why != NULL) {
         return tk_raise(L, "time slices cannot be had: %s", why);
@@ -195,6 +210,7 @@ static int module_pump(lua_State *L)
     lua_State *running = bind->running;
     lua_Integer budget = luaL_optinteger(L, 1, 0);
     struct tk_pump own = {0}, *outer = bind->pump;
+    uint64_t used = outer == NULL ? 0 : outer->used;
     int barrier = bind->barrier;
     struct tk_frame frame;
 
@@ -226,6 +242,9 @@ static int module_pump(lua_State *L)
         lua_pushnil(L);
     }
     bind->pump = outer;
+    if (outer != NULL) {
+        outer->used = used; /* what others have run is not the caller's */
+    }
     tk_check_raise(L, bind);
     return 1;
 }

@@ -32,9 +32,6 @@ bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index)
 
 /* ---- making ---- */
 
-/* What the names of the library's own Lua files begin with. */
-#define OWN_SOURCE "=tasklet/"
-
 /* Pushes who starts it: the nearest Lua function below and its line, or nil and 0. */
 static void push_starter(lua_State *L)
 {
@@ -43,7 +40,7 @@ static void push_starter(lua_State *L)
     /* Level 0 is the C function that asks. */
     for (int level = 1; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Slf", &ar);
-        if (ar.currentline > 0 && strncmp(ar.source, OWN_SOURCE, sizeof OWN_SOURCE - 1) != 0) {
+        if (ar.currentline > 0 && !tk_is_own_source(ar.source)) {
             lua_pushinteger(L, ar.currentline);
             return;
         }

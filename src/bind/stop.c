@@ -250,6 +250,9 @@ RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
         tk_end_unbegun(L, bind, body, index);
         return;
     }
+    if (body->task.raise == TK_RAISE_GIVEN) {
+        tk_drop_raise(L, bind, body);
+    }
     tk_task_kill(bind->sched, &body->task);
 }
 
