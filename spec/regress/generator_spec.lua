@@ -1,5 +1,5 @@
--- A generator in which something was run nested (below a C function that cannot give way) yielded to
--- its user: that was taken for the tasklet's giving way, and the tasklet was lost.
+-- A generator in which something was run nested (below a C function that cannot give way) yielded
+-- to its user: that was taken for the tasklet's giving way, and the tasklet was lost.
 local tasklet = require "tasklet"
 local helper = require "spec.helper"
 

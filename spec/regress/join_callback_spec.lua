@@ -1,5 +1,5 @@
--- When its last callback was removed, a tasklet's handles were given out anew, so that a stale handle
--- took off somebody else's callback.
+-- When its last callback was removed, a tasklet's handles were given out anew, so that a stale
+-- handle took off somebody else's callback.
 local tasklet = require "tasklet"
 local helper = require "spec.helper"
 
