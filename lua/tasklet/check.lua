@@ -82,6 +82,22 @@ function core.check_list(n, name, list, what, test)
     return list
 end
 
+--- Raises unless the value, on which the method `name` was called, is a channel.
+function core.check_channel(name, value)
+    if not core.is_channel(value) then
+        error(("calling '%s' on bad self (channel expected, got %s)"):format(name,
+            value == nil and "no value" or type_name(value)), 3)
+    end
+end
+
+--- Raises unless the value is a list or can be called.
+function core.check_sequence(n, name, value)
+    if type(value) ~= "table" and not core.is_callable(value) then
+        bad(n, name, "list or iterator expected, got " .. (value == nil and "no value"
+            or type_name(value)))
+    end
+end
+
 --- Raises a TaskletError with the position of the caller's caller.
 function core.raise_state(message)
     error(M.TaskletError(core.where(3) .. message), 0)

@@ -6,6 +6,7 @@ local M, errors, load_part, core = ...
 load_part("error")(M, errors)
 load_part("check")(M, core)
 load_part("class")(M, core)
+load_part("channel")(M, core)
 load_part("emitter")(M, core)
 load_part("coroutine")(M, core)
 load_part("joining")(M, core)

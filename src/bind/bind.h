@@ -106,6 +106,7 @@ enum {
     TABLE_MESSAGE,
     TABLE_MAILBOX,
     TABLE_EMITTER,
+    TABLE_CHANNEL,
     TABLE_BODY, /* functions that start a tasklet: the body's frame and its handler */
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
@@ -132,9 +133,10 @@ struct tk_bind {
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *room, *answer, *ended; /* rows that verbs use */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
     struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
+    const void *class_channel;
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
@@ -228,7 +230,9 @@ static inline bool tk_is_own_source(const char *source)
 
 /* Raises a TaskletError with the caller's position. */
 RAISES int tk_raise(lua_State *L, const char *format, ...);
-/* Pushes that error. */
+/* The same with an error of that class. */
+RAISES int tk_raise_state(lua_State *L, const char *name, const char *format, ...);
+/* Pushes a TaskletError with the caller's position. */
 RAISES void tk_push_state_error(lua_State *L, const char *format, ...);
 /* Raises an error of that class: "TimeoutError". The message has no position. */
 RAISES int tk_raise_class(lua_State *L, const char *name, const char *message);
@@ -305,6 +309,10 @@ RAISES int tk_queue_run(lua_State *L, struct tk_bind *bind);
 void tk_queue_open(lua_State *L, struct tk_bind *bind);
 
 /* throw.c */
+
+/* Puts the value on top, popped, aside: it is raised in a tasklet that has begun when that goes on,
+ * in its turn. */
+RAISES void tk_throw_later(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 void tk_throw_open(lua_State *L, struct tk_bind *bind);
 
 /* slice.c */
@@ -472,6 +480,18 @@ RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg);
 /* Frees the pool of waits. */
 void tk_verb_close(struct tk_bind *bind);
 void tk_verb_open(lua_State *L, struct tk_bind *bind);
+
+/* channel.c */
+
+/* The channel at `index`, or NULL. */
+struct tk_channel *tk_to_channel(lua_State *L, int index, const struct tk_bind *bind);
+/* The tasklet has begun to wait for a list with offers in it, and no event is there: it acts on a
+ * channel, or its offers stand. */
+void tk_channel_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Pushes who stands next to a tasklet that waits on a channel, or nil. */
+void tk_push_channel_neighbour(lua_State *L, struct tk_bind *bind, const struct tk_body *body,
+                               bool next);
+void tk_channel_open(lua_State *L, struct tk_bind *bind);
 
 /* emitter.c */
 struct tk_source *tk_to_source(lua_State *L, int index, const struct tk_bind *bind);

@@ -229,6 +229,12 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         }
         arg->as.task = &body->task;
         break;
+    case TK_CHANNEL:
+        arg->as.channel = tk_to_channel(L, -1, bind);
+        if (arg->as.channel == NULL) {
+            wrong(L, at, param, "channel");
+        }
+        break;
     case TK_SOURCE:
         arg->as.source = tk_to_source(L, -1, bind);
         if (arg->as.source == NULL) {
@@ -307,7 +313,7 @@ static void read_args(lua_State *L, struct tk_bind *bind, const struct tk_kind *
     }
     *options = positional + 1;
     if (top > 0 && top == positional && kind->params[positional - 1].optional &&
-        lua_istable(L, top)) {
+        kind->params[positional - 1].type != TK_VALUE && lua_istable(L, top)) {
         lua_pushnil(L); /* the optional one was left out */
         lua_insert(L, top);
     }

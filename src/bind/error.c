@@ -42,12 +42,12 @@ static void push_where(lua_State *L, struct tk_bind *bind)
     lua_pushliteral(L, "");
 }
 
-static void push_state_error(lua_State *L, const char *format, va_list ap)
+static void push_state_error(lua_State *L, const char *name, const char *format, va_list ap)
 {
     push_where(L, tk_bind_of(L));
     lua_pushvfstring(L, format, ap);
     lua_concat(L, 2);
-    tk_push_error(L, tk_bind_of(L), "TaskletError", lua_tostring(L, -1));
+    tk_push_error(L, tk_bind_of(L), name, lua_tostring(L, -1));
     lua_remove(L, -2);
 }
 
@@ -56,7 +56,7 @@ RAISES void tk_push_state_error(lua_State *L, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    push_state_error(L, format, ap);
+    push_state_error(L, "TaskletError", format, ap);
     va_end(ap);
 }
 
@@ -65,7 +65,17 @@ RAISES int tk_raise(lua_State *L, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    push_state_error(L, format, ap);
+    push_state_error(L, "TaskletError", format, ap);
+    va_end(ap);
+    return lua_error(L);
+}
+
+RAISES int tk_raise_state(lua_State *L, const char *name, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    push_state_error(L, name, format, ap);
     va_end(ap);
     return lua_error(L);
 }

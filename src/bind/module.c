@@ -106,6 +106,7 @@ static int open_all(lua_State *L)
     tk_message_open(L, bind);
     tk_mailbox_open(L, bind);
     tk_verb_open(L, bind);
+    tk_channel_open(L, bind);
     tk_emitter_open(L, bind, signals);
     tk_coroutine_open(L, bind);
     tk_require_open(L, bind);
@@ -136,6 +137,7 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->mail = kind_named(bind, "mailbox");
     bind->room = kind_named(bind, "room in a mailbox");
     bind->answer = kind_named(bind, "answer");
+    bind->channel = kind_named(bind, "WaitForChannel");
     bind->hooks = hooks;
     bind->context = context;
     make_tables(L, bind);

@@ -320,7 +320,8 @@ static int push_task(lua_State *L, struct tk_bind *bind, struct tk_task *task)
     return 1;
 }
 
-/* The run queue is a ring: the current one stands between its end and its beginning. */
+/* The run queue is a ring: the current one stands between its end and its beginning. One that waits
+ * on a channel stands in the line of that. */
 static int push_neighbour(lua_State *L, bool next)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -328,6 +329,10 @@ static int push_neighbour(lua_State *L, bool next)
     const struct tk_task *task = &body->task;
     struct tk_task *current = bind->sched == NULL ? NULL : bind->sched->current, *found;
 
+    if (bind->sched != NULL && task->offering && is_blocked(task)) {
+        tk_push_channel_neighbour(L, bind, body, next);
+        return 1;
+    }
     if (bind->sched == NULL || (task != current && !tk_task_scheduled(task))) {
         lua_pushnil(L);
         return 1;

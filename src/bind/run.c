@@ -244,6 +244,9 @@ void tk_drive(struct tk_bind *bind)
         } else if (body->waiting) {
             if (!tk_task_take(bind->sched, task, &bind->event)) {
                 task->state = TK_WAITING;
+                if (task->selects) {
+                    tk_channel_wait(L, bind, body); /* its offers have been taken away */
+                }
                 continue;
             }
             body->waiting = false;

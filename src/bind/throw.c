@@ -3,6 +3,7 @@
  * which raises it where it stands when it goes on.
  */
 #include "bind/bind.h"
+#include "core/channel.h"
 
 static int thrown(lua_State *L, int status, lua_KContext context)
 {
@@ -12,12 +13,12 @@ static int thrown(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-/* Puts the value on top, popped, aside: it is raised when the target goes on, in its turn. */
-static void throw_later(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+RAISES void tk_throw_later(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     struct tk_task *task = &body->task;
 
     tk_put_raise(L, bind, body);
+    tk_channel_withdraw(task);
     if (task->state == TK_PAUSED) {
         tk_task_insert(bind->sched, task);
     } else if (!tk_task_scheduled(task) && task->state != TK_RUNNING) {
@@ -48,7 +49,7 @@ static int tasklet_throw(lua_State *L)
                    : tk_raise(L, "cannot throw to a dead tasklet");
     }
     if (pending && body->task.begun) {
-        throw_later(L, bind, body);
+        tk_throw_later(L, bind, body);
         return 0;
     }
     if (!body->begun) {

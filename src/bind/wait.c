@@ -232,6 +232,9 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     if (count > 1 || (list[0]->kind->flags & TK_LIGHT) == 0) {
         hold(L, bind, body, count); /* a light one alone needs it not: see let_go_of_light */
     }
+    if (rc == 0 && body->task.selects && !tk_task_queued(&body->task)) {
+        tk_channel_wait(L, bind, body);
+    }
     if (fresh) {
         begin_fresh(bind, list, count);
         if (rc > 0) {

@@ -6,6 +6,8 @@
 
 void tk_firing_free(struct tk_sched *sched, struct tk_firing *firing);
 struct tk_firing *tk_firing_take(struct tk_firing **last);
+/* The first of a kind with these flags, the rest stays in order; NULL: there is none. */
+struct tk_firing *tk_firing_take_of(struct tk_firing **last, unsigned flags);
 void tk_wait_hold(struct tk_wait *wait, struct tk_task *task);
 void tk_wait_let_go(struct tk_wait *wait, struct tk_sched *sched);
 void tk_wait_release(struct tk_wait *wait, struct tk_sched *sched);

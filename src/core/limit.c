@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/channel.h"
+
 const struct tk_kind tk_limit_kind = {.name = "deadline", .size = sizeof(struct tk_timed)};
 
 enum tk_raise tk_limit_pending(const struct tk_task *task)
@@ -39,6 +41,9 @@ enum tk_raise tk_limit_pending(const struct tk_task *task)
 /* Puts a waiting task into the run queue, with what it is to raise. */
 static void interrupt(struct tk_sched *sched, struct tk_task *task, enum tk_raise raise)
 {
+    if (task->offering) {
+        tk_channel_withdraw(task);
+    }
     if (raise == TK_RAISE_EXIT) {
         tk_task_clear(sched, task);
     }

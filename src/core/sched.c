@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/channel.h"
 #include "core/inside.h"
 #include "core/mailbox.h"
 
@@ -187,6 +188,9 @@ static void join_batch(struct tk_sched *sched, struct tk_task *task)
 
 void tk_task_wake(struct tk_sched *sched, struct tk_task *task)
 {
+    if (task->offering) {
+        tk_channel_withdraw(task);
+    }
     switch ((enum tk_state)task->state) {
     case TK_NEW:
     case TK_RUNNING:

@@ -57,10 +57,11 @@ struct tk_sched {
     struct tk_firing *spare;    /* pool */
     struct tk_message *records; /* of mailboxes, to be used again */
     int spare_records;
-    size_t alive; /* tasks that keep the loop going */
-    size_t begun; /* tasks that have begun and not ended */
-    int budget;   /* resumptions left in this turn of the loop */
-    int credit;   /* events that may be taken without giving way */
+    uint64_t offers; /* that have stood on channels */
+    size_t alive;    /* tasks that keep the loop going */
+    size_t begun;    /* tasks that have begun and not ended */
+    int budget;      /* resumptions left in this turn of the loop */
+    int credit;      /* events that may be taken without giving way */
     const struct tk_sched_hooks *hooks;
     void *context;
     void *binding; /* of the script's language; the core never looks at it */

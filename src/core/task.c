@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "core/channel.h"
 #include "core/inside.h"
 #include "core/limit.h"
 #include "core/mailbox.h"
@@ -154,6 +155,7 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
                  struct tk_fault *fault)
 {
     bool filters, kept = false;
+    unsigned flags = 0;
     int rc;
 
     for (size_t i = 0; i < count; i++) {
@@ -162,6 +164,7 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
                                 list[i]->kind->name);
         }
         kept = kept || list[i]->pending > 0;
+        flags |= list[i]->kind->flags;
     }
     rc = arm_list(sched, task, list, count, fault);
     if (rc < 0) {
@@ -170,10 +173,13 @@ int tk_task_wait(struct tk_sched *sched, struct tk_task *task, struct tk_wait **
     kept = kept && task->fired != NULL;
     filters = !same_filters(task, list, count);
     relink(sched, task, list, count);
+    task->selects = (flags & TK_OFFERS) != 0;
     if (task->mail != NULL) {
         tk_mail_judge(sched, task, filters);
         task->mail->ready = tk_mail_ready(task);
-        kept = kept || task->mail->ready;
+        /* Messages and channels take turns, so that neither starves the other. */
+        kept = kept ||
+               (task->mail->ready && !(task->selects && task->mailed && tk_channel_ready(task)));
     }
     if (kept && sched->credit-- > 0) {
         return 1;
@@ -217,9 +223,21 @@ static void let_go_of_light(struct tk_task *task, struct tk_wait *wait)
     }
 }
 
+/* The next firing. That of an offer comes first: a value has changed hands. */
+static struct tk_firing *take_firing(struct tk_task *task)
+{
+    struct tk_firing *firing = NULL;
+
+    if (task->met) {
+        task->met = false;
+        firing = tk_firing_take_of(&task->fired, TK_OFFERS);
+    }
+    return firing != NULL ? firing : tk_firing_take(&task->fired);
+}
+
 bool tk_task_take(struct tk_sched *sched, struct tk_task *task, struct tk_event *event)
 {
-    struct tk_firing *firing = tk_firing_take(&task->fired);
+    struct tk_firing *firing = take_firing(task);
     struct tk_filter *filter = NULL;
 
     if (firing != NULL) {
@@ -238,6 +256,7 @@ bool tk_task_take(struct tk_sched *sched, struct tk_task *task, struct tk_event 
             event->wait = &filter->wait;
         }
     }
+    task->mailed = (event->wait->kind->flags & TK_MAIL) != 0;
     event->wait->flags |= TK_CURRENT;
     let_go_of_light(task, event->wait);
     return true;

@@ -70,17 +70,21 @@ struct tk_task {
     struct tk_task *parent;   /* see tree.h */
     struct tk_list *children; /* a ring */
     struct tk_list sibling;
-    int32_t priority; /* it is queued with */
-    uint8_t state;    /* enum tk_state */
-    bool phase : 1;   /* which round of the run queue it is in */
-    bool sending : 1; /* gave way to the receiver of its message */
-    bool daemon : 1;  /* does not keep the loop going */
-    bool counted : 1; /* does keep it going now */
-    bool begun : 1;   /* and has not ended */
-    bool let_go : 1;  /* `last` is meant, and there is no wait list */
-    bool killed : 1;  /* until it survives */
-    bool stopped : 1; /* no wait is possible now: a kill or a deadline is to be raised */
-    uint8_t raise;    /* enum tk_raise */
+    int32_t priority;  /* it is queued with */
+    uint8_t state;     /* enum tk_state */
+    bool phase : 1;    /* which round of the run queue it is in */
+    bool sending : 1;  /* gave way to the receiver of its message */
+    bool daemon : 1;   /* does not keep the loop going */
+    bool counted : 1;  /* does keep it going now */
+    bool begun : 1;    /* and has not ended */
+    bool let_go : 1;   /* `last` is meant, and there is no wait list */
+    bool killed : 1;   /* until it survives */
+    bool stopped : 1;  /* no wait is possible now: a kill or a deadline is to be raised */
+    bool selects : 1;  /* there are offers in its wait list: see channel.h */
+    bool offering : 1; /* one of its offers stands */
+    bool met : 1;      /* one of its list has been met, and is delivered before all else */
+    bool mailed : 1;   /* the event before was a message */
+    uint8_t raise;     /* enum tk_raise */
 };
 
 static inline struct tk_wait *tk_task_waits(const struct tk_task *task)

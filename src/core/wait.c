@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/channel.h"
 #include "core/inside.h"
 
 static struct tk_firing *firing_new(struct tk_sched *sched, struct tk_wait *wait, void *payload)
@@ -86,6 +87,21 @@ struct tk_firing *tk_firing_take(struct tk_firing **last)
         (*last)->next = first->next;
     }
     return first;
+}
+
+struct tk_firing *tk_firing_take_of(struct tk_firing **last, unsigned flags)
+{
+    struct tk_firing *rest = NULL, *found = NULL, *firing;
+
+    while ((firing = tk_firing_take(last)) != NULL) {
+        if (found == NULL && (firing->wait->kind->flags & flags) != 0) {
+            found = firing;
+        } else {
+            ring_append(&rest, firing);
+        }
+    }
+    *last = rest;
+    return found;
 }
 
 /* Moves the firings of one wait from a ring to another, the rest stays in order. */
@@ -202,6 +218,9 @@ void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched)
 /* Puts a task whose wait fired into the run queue, or moves it up there. */
 static void make_ready(struct tk_sched *sched, struct tk_task *task, int32_t priority)
 {
+    if (task->offering) {
+        tk_channel_withdraw(task);
+    }
     if (tk_task_queued(task)) {
         if (task->priority <= priority) {
             return;

@@ -22,6 +22,7 @@ struct tk_task;
 struct tk_sched;
 struct tk_atom;
 struct tk_source;
+struct tk_channel;
 struct tk_wait;
 
 enum tk_priority {
@@ -37,15 +38,16 @@ enum tk_type {
     TK_NUMBER,  /* a finite number */
     TK_INTEGER, /* fits in 64 bits */
     TK_BOOLEAN,
-    TK_STRING, /* borrowed for the call; static when a field gives it */
-    TK_NAMES,  /* a name or a list of names, as atoms */
-    TK_FILE,   /* a descriptor, or a script's object that has one, which is kept with the wait */
-    TK_TASK,   /* a tasklet, kept with the wait */
-    TK_SOURCE, /* an emitter of signals, or a class of them, kept with the wait */
-    TK_LIST,   /* a field: as TK_VALUE, an empty list where there is none */
-    TK_VALUE,  /* any value of the script; the core never sees it, `keep` says where it lies */
-    TK_RESULT, /* a field: the first result of the tasklet that `target` gives */
-    TK_ERROR,  /* a field: the error of that tasklet */
+    TK_STRING,  /* borrowed for the call; static when a field gives it */
+    TK_NAMES,   /* a name or a list of names, as atoms */
+    TK_FILE,    /* a descriptor, or a script's object that has one, which is kept with the wait */
+    TK_TASK,    /* a tasklet, kept with the wait */
+    TK_SOURCE,  /* an emitter of signals, or a class of them, kept with the wait */
+    TK_CHANNEL, /* a channel, kept with the wait */
+    TK_LIST,    /* a field: as TK_VALUE, an empty list where there is none */
+    TK_VALUE,   /* any value of the script; the core never sees it, `keep` says where it lies */
+    TK_RESULT,  /* a field: the first result of the tasklet that `target` gives */
+    TK_ERROR,   /* a field: the error of that tasklet */
 };
 
 struct tk_param {
@@ -72,6 +74,7 @@ struct tk_arg {
         int file;
         struct tk_task *task;
         struct tk_source *source;
+        struct tk_channel *channel;
     } as;
 };
 
@@ -82,7 +85,8 @@ struct tk_field {
     uint8_t item;      /* of which this element is meant; 0: the whole */
     uint8_t otherwise; /* the script value to give when there is none; 0: nil */
     bool writable;     /* TK_VALUE only */
-    /* Fills `arg`; given = false makes it nil. Not for LIST, VALUE, RESULT and ERROR. */
+    /* Fills `arg`; given = false makes it nil. For LIST, VALUE, RESULT and ERROR that is all that
+     * it says; NULL: it is given. */
     void (*get)(const struct tk_wait *wait, struct tk_arg *arg);
 };
 
@@ -96,7 +100,11 @@ enum tk_kind_flags {
     TK_CALLED = 64,  /* a script fires it by calling it */
     TK_LIGHT = 256,  /* once it has fired nothing refers to it */
     TK_SCRIPT = 128, /* written in the script's language */
+    TK_OFFERS = 512, /* stands on a channel; see core/channel.h */
 };
+
+/* The script value of a wait that is offered on a channel, or was received. */
+enum { TK_OFFERED = 2 };
 
 struct tk_kind {
     const char *name;              /* of the constructor: "WaitForTimeout" */

@@ -1,0 +1,584 @@
+/*
+ * Channels as scripts see them: the object, its verbs, and the values that pass. The object is a
+ * userdata that is the core's channel. Values stay on the stacks of those who wait, in the frames
+ * of `send` and `receive`, or with the condition of those who wait by a WaitForChannel; so passing
+ * one allocates nothing.
+ *
+ * A tasklet that waits on a channel has it in its frame or its condition: a channel that offers
+ * stand on is never collected.
+ */
+#include <string.h>
+
+#include "bind/bind.h"
+#include "core/channel.h"
+
+/* Frame of a verb. What has been received lies on top. */
+enum { FRAME_CHANNEL = 1, FRAME_VALUE, FRAME_TIMEOUT };
+
+struct tk_channel *tk_to_channel(lua_State *L, int index, const struct tk_bind *bind)
+{
+    const void *class;
+
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
+        return NULL;
+    }
+    class = lua_topointer(L, -1);
+    lua_pop(L, 1);
+    return class == bind->class_channel ? lua_touserdata(L, index) : NULL;
+}
+
+static struct tk_channel *check_channel(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_channel *channel = tk_to_channel(L, FRAME_CHANNEL, bind);
+
+    if (channel == NULL) {
+        luaL_typeerror(L, FRAME_CHANNEL, "channel");
+    }
+    tk_check_open(L, bind);
+    return channel;
+}
+
+static struct tk_body *body_of(const struct tk_offer *offer)
+{
+    return tk_container_of(offer->wait.task, struct tk_body, task);
+}
+
+static bool is_verb(const struct tk_offer *offer)
+{
+    return (offer->wait.flags & TK_VERB) != 0;
+}
+
+/* ---- values ---- */
+
+/* Pushes the condition that an offer of a wait list is. */
+static void push_condition(lua_State *L, struct tk_bind *bind, const struct tk_offer *offer)
+{
+    tk_push_body(L, bind, body_of(offer));
+    if (lua_getiuservalue(L, -1, UV_HELD) == LUA_TTABLE) {
+        lua_rawgeti(L, -1, offer->wait.index);
+        lua_replace(L, -2);
+    }
+    lua_replace(L, -2);
+}
+
+/* Pushes what a sender offers. */
+static void push_offered(lua_State *L, struct tk_bind *bind, const struct tk_offer *sender)
+{
+    if (is_verb(sender)) {
+        lua_pushvalue(sender->place, FRAME_VALUE);
+        lua_xmove(sender->place, L, 1);
+    } else {
+        push_condition(L, bind, sender);
+        lua_getiuservalue(L, -1, TK_OFFERED);
+        lua_replace(L, -2);
+    }
+}
+
+/*
+ * The value on top, popped, goes to a receiver, who is then to be met. False: it is raised in one
+ * who waits by a WaitForChannel, who has been woken thereby.
+ */
+static bool give(lua_State *L, struct tk_bind *bind, struct tk_offer *receiver, bool raises)
+{
+    if (is_verb(receiver)) {
+        receiver->raises = raises;
+        lua_xmove(L, receiver->place, 1);
+        return true;
+    }
+    if (raises) {
+        tk_throw_later(L, bind, body_of(receiver));
+        return false;
+    }
+    push_condition(L, bind, receiver);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, TK_OFFERED);
+    lua_pop(L, 1);
+    return true;
+}
+
+/* ---- who goes on ---- */
+
+/* What a verb has on top when it is over: so many results, or an error. */
+enum { NOTHING, VALUE, ERROR };
+
+static int gone_on(lua_State *L, int status, lua_KContext result)
+{
+    if (status == LUA_YIELD) {
+        tk_check_raise(L, tk_bind_of(L));
+    }
+    return result == ERROR ? lua_error(L) : (int)result;
+}
+
+/* The caller has met `partner` (NULL: that is woken already); `side` is the caller's. */
+static int go_on(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel,
+                 struct tk_offer *partner, enum tk_side side, int result)
+{
+    struct tk_sched *sched = bind->sched;
+    bool behind = channel->schedule_all, now;
+
+    now = !behind && partner != NULL && is_verb(partner) &&
+          channel->preference == (side == TK_SENDS ? -1 : 1);
+    if (partner != NULL) {
+        tk_offer_meet(sched, partner, now);
+    }
+    if ((now || behind) && tk_can_give_way(L, bind)) {
+        tk_task_give_way(sched, sched->current);
+        if (now) {
+            tk_sched_hand_over(sched, NULL);
+        }
+        return tk_give_way(L, bind, gone_on, result);
+    }
+    if (now) {
+        tk_run_nested(L, bind);
+        tk_check_raise(L, bind);
+    }
+    return gone_on(L, LUA_OK, result);
+}
+
+/* ---- blocking ---- */
+
+static int send_done(lua_State *L, int status, lua_KContext context);
+static int receive_done(lua_State *L, int status, lua_KContext context);
+
+static int raise_channel_error(lua_State *L)
+{
+    return tk_raise_state(L, "ChannelError", "the channel is closed");
+}
+
+/* Nobody is there to meet: the current tasklet waits. */
+static int block(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, enum tk_side side,
+                 bool raises, lua_KContext context)
+{
+    struct tk_arg args[4] = {{.given = true, .as.channel = channel},
+                             {.given = true, .as.string = side == TK_SENDS ? "send" : "receive"}};
+    struct tk_body *body = tk_check_wait(L, bind);
+    lua_Number seconds = tk_check_timeout(L, bind, FRAME_TIMEOUT);
+    struct tk_offer *offer;
+
+    offer = (struct tk_offer *)tk_verb_wait_args(L, bind, body, bind->channel, args);
+    if (seconds >= 0) {
+        struct tk_arg time = {.given = true, .as.number = seconds * 1000};
+
+        tk_verb_wait(L, bind, body, bind->timeout, &time);
+    }
+    lua_settop(L, FRAME_TIMEOUT);
+    offer->place = L;
+    offer->raises = raises;
+    tk_task_blocked(bind->sched, &body->task);
+    return tk_give_way(L, bind, side == TK_SENDS ? send_done : receive_done, context);
+}
+
+/* The offer of the verb that the tasklet is in, as it is now; the verb is over. */
+static struct tk_offer end_verb(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *body = tk_current(bind);
+    struct tk_wait *wait = body->task.verbs;
+    struct tk_offer offer;
+
+    while (wait->kind != bind->channel) { /* the other one, if there is, is a timeout */
+        wait = wait->as.next;
+    }
+    offer = *(const struct tk_offer *)wait;
+    tk_verb_done(bind, body);
+    if (body->task.raise != TK_RAISE_NOTHING) {
+        tk_check_raise(L, bind);
+    }
+    return offer;
+}
+
+static int send_done(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_offer offer = end_verb(L, tk_bind_of(L));
+
+    (void)status;
+    (void)context;
+    return offer.met ? 0 : tk_raise_class(L, "TimeoutError", "nobody has received in time");
+}
+
+/* `context`: 1 if a closed channel is an end, not an error. */
+static int receive_done(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_offer offer = end_verb(L, tk_bind_of(L));
+
+    (void)status;
+    if (offer.met) {
+        return offer.raises ? lua_error(L) : 1;
+    }
+    if (!offer.closed) {
+        return tk_raise_class(L, "TimeoutError", "nobody has sent in time");
+    }
+    if (context == 0) {
+        return raise_channel_error(L);
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+/* ---- verbs ---- */
+
+/* Before anything happens: a caller that is not to wait any more is not to act either. */
+static void check_caller(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *body = tk_current(bind);
+
+    luaL_optnumber(L, FRAME_TIMEOUT, 0);
+    if (body != NULL && body->task.stopped) {
+        tk_check_stopped(L, bind, body);
+    }
+}
+
+/* Nobody is there to meet. */
+static void check_blocking(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *body = tk_current(bind);
+
+    if (body != NULL) {
+        tk_check_trap(L, body);
+    }
+}
+
+/* Frame: the channel, the value, the timeout. */
+static int send(lua_State *L, struct tk_bind *bind, bool raises)
+{
+    struct tk_channel *channel = check_channel(L, bind);
+    struct tk_offer *partner;
+
+    check_caller(L, bind);
+    partner = tk_channel_partner(channel, TK_SENDS);
+    if (partner != NULL) {
+        lua_pushvalue(L, FRAME_VALUE);
+        partner = give(L, bind, partner, raises) ? partner : NULL;
+        return go_on(L, bind, channel, partner, TK_SENDS, NOTHING);
+    }
+    check_blocking(L, bind);
+    if (channel->closing) {
+        return raise_channel_error(L);
+    }
+    return block(L, bind, channel, TK_SENDS, raises, 0);
+}
+
+/* ch:send(value, timeout) */
+static int channel_send(lua_State *L)
+{
+    luaL_checkany(L, FRAME_VALUE);
+    lua_settop(L, FRAME_TIMEOUT);
+    return send(L, tk_bind_of(L), false);
+}
+
+/* ch:send_exception(class, ...): what it makes, or any other value as it is, is raised in the
+ * receiver. */
+static int channel_send_exception(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    if (lua_isnoneornil(L, FRAME_VALUE)) {
+        luaL_argerror(L, FRAME_VALUE, "value expected");
+    }
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "make_error");
+    lua_replace(L, -2);
+    lua_insert(L, FRAME_VALUE);
+    lua_call(L, lua_gettop(L) - FRAME_VALUE, 1);
+    lua_settop(L, FRAME_TIMEOUT);
+    return send(L, bind, true);
+}
+
+/* Frame: the channel, nothing, the timeout. */
+static int receive(lua_State *L, struct tk_bind *bind, bool iterates)
+{
+    struct tk_channel *channel = check_channel(L, bind);
+    struct tk_offer *partner;
+
+    check_caller(L, bind);
+    partner = tk_channel_partner(channel, TK_RECEIVES);
+    if (partner != NULL) {
+        push_offered(L, bind, partner);
+        return go_on(L, bind, channel, partner, TK_RECEIVES, partner->raises ? ERROR : VALUE);
+    }
+    check_blocking(L, bind);
+    if (channel->closing) {
+        if (!iterates) {
+            return raise_channel_error(L);
+        }
+        lua_pushnil(L);
+        return 1;
+    }
+    return block(L, bind, channel, TK_RECEIVES, false, iterates);
+}
+
+/* ch:receive(timeout) */
+static int channel_receive(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_pushnil(L);
+    lua_insert(L, FRAME_VALUE); /* the timeout is where `send` has it */
+    return receive(L, tk_bind_of(L), false);
+}
+
+/* for v in ch do: what is received; nil at the end of a closed channel. */
+static int channel_call(lua_State *L)
+{
+    lua_settop(L, FRAME_CHANNEL);
+    lua_settop(L, FRAME_TIMEOUT);
+    return receive(L, tk_bind_of(L), true);
+}
+
+/* ch:close(): nothing more is taken up; who waits to receive hears of it. */
+static int channel_close(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    tk_channel_close(bind->sched, check_channel(L, bind));
+    return 0;
+}
+
+/* ch:open(): undoes close. */
+static int channel_open(lua_State *L)
+{
+    check_channel(L, tk_bind_of(L))->closing = false;
+    return 0;
+}
+
+/* ---- waiting by a WaitForChannel ---- */
+
+void tk_channel_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    struct tk_sched *sched = bind->sched;
+    struct tk_offer *partner, *own = tk_channel_select(sched, &body->task, &partner);
+
+    if (own == NULL) {
+        return;
+    }
+    if (partner == NULL) {
+        own->closed = true;
+        tk_wait_fire(&own->wait, sched, NULL);
+        return;
+    }
+    if (own->side == TK_SENDS) {
+        push_offered(L, bind, own);
+        if (give(L, bind, partner, false)) {
+            tk_offer_meet(sched, partner, false);
+        }
+        tk_offer_meet(sched, own, false);
+        return;
+    }
+    push_offered(L, bind, partner);
+    tk_offer_meet(sched, partner, false);
+    if (give(L, bind, own, partner->raises)) {
+        tk_offer_meet(sched, own, false);
+    }
+}
+
+/* ---- the object ---- */
+
+/* Pushes a tasklet that waits, or nil. */
+static void push_waiting(lua_State *L, struct tk_bind *bind, struct tk_task *task)
+{
+    if (task == NULL) {
+        lua_pushnil(L);
+    } else {
+        tk_push_body(L, bind, tk_container_of(task, struct tk_body, task));
+    }
+}
+
+void tk_push_channel_neighbour(lua_State *L, struct tk_bind *bind, const struct tk_body *body,
+                               bool next)
+{
+    push_waiting(L, bind, tk_channel_neighbour(&body->task, next));
+}
+
+static void get_balance(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel)
+{
+    (void)bind;
+    lua_pushinteger(L, (lua_Integer)channel->count[TK_SENDS] -
+                           (lua_Integer)channel->count[TK_RECEIVES]);
+}
+
+static void get_closed(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel)
+{
+    (void)bind;
+    lua_pushboolean(L, channel->closing && channel->count[TK_SENDS] == 0);
+}
+
+static void get_closing(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel)
+{
+    (void)bind;
+    lua_pushboolean(L, channel->closing);
+}
+
+static void get_preference(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel)
+{
+    (void)bind;
+    lua_pushinteger(L, channel->preference);
+}
+
+static void get_queue(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel)
+{
+    push_waiting(L, bind, tk_channel_first(channel));
+}
+
+static void get_schedule_all(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel)
+{
+    (void)bind;
+    lua_pushboolean(L, channel->schedule_all);
+}
+
+static void set_preference(lua_State *L, struct tk_channel *channel)
+{
+    int exact;
+    lua_Integer preference = lua_tointegerx(L, -1, &exact);
+
+    if (!exact || lua_type(L, -1) != LUA_TNUMBER) {
+        luaL_error(L,
+                   "bad value for attribute 'preference' of a channel (integer expected, got %s)",
+                   luaL_typename(L, -1));
+    }
+    channel->preference = (preference > 0) - (preference < 0);
+}
+
+static void set_schedule_all(lua_State *L, struct tk_channel *channel)
+{
+    if (!lua_isboolean(L, -1)) {
+        luaL_error(L,
+                   "bad value for attribute 'schedule_all' of a channel (boolean expected, got %s)",
+                   luaL_typename(L, -1));
+    }
+    channel->schedule_all = lua_toboolean(L, -1);
+}
+
+static const struct attribute {
+    const char *name;
+    void (*get)(lua_State *L, struct tk_bind *bind, const struct tk_channel *channel);
+    void (*set)(lua_State *L, struct tk_channel *channel); /* NULL: read only */
+} attributes[] = {
+    {"balance", get_balance, NULL}, {"closed", get_closed, NULL},
+    {"closing", get_closing, NULL}, {"preference", get_preference, set_preference},
+    {"queue", get_queue, NULL},     {"schedule_all", get_schedule_all, set_schedule_all},
+};
+
+/* Upvalue 2 of __index and __newindex: the methods by name, and the attributes, as light userdata.
+ */
+enum { UP_MEMBERS = 2 };
+
+static int channel_index(lua_State *L)
+{
+    const struct attribute *attribute;
+
+    lua_settop(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(UP_MEMBERS)) == LUA_TLIGHTUSERDATA) {
+        struct tk_bind *bind = tk_bind_of(L);
+
+        attribute = lua_touserdata(L, -1);
+        attribute->get(L, bind, check_channel(L, bind));
+    }
+    return 1;
+}
+
+static int channel_newindex(lua_State *L)
+{
+    struct tk_channel *channel = check_channel(L, tk_bind_of(L));
+    const struct attribute *attribute;
+
+    lua_settop(L, 3);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(UP_MEMBERS));
+    attribute = lua_islightuserdata(L, -1) ? lua_touserdata(L, -1) : NULL;
+    lua_pop(L, 1);
+    if (attribute == NULL) {
+        return luaL_error(L, "a channel has no attribute '%s'", luaL_tolstring(L, 2, NULL));
+    }
+    if (attribute->set == NULL) {
+        return luaL_error(L, "attribute '%s' of a channel is read-only", attribute->name);
+    }
+    attribute->set(L, channel);
+    return 0;
+}
+
+static int channel_tostring(lua_State *L)
+{
+    const struct tk_channel *channel = check_channel(L, tk_bind_of(L));
+
+    lua_pushfstring(L, "channel: %p (%I sending, %I receiving%s)", (const void *)channel,
+                    (LUAI_UACINT)channel->count[TK_SENDS], (LUAI_UACINT)channel->count[TK_RECEIVES],
+                    channel->closing ? ", closed" : "");
+    return 1;
+}
+
+/* For the Lua part. */
+static int is_channel(lua_State *L)
+{
+    lua_pushboolean(L, tk_to_channel(L, 1, tk_bind_of(L)) != NULL);
+    return 1;
+}
+
+/* channel{preference=}: a new one. */
+static int module_channel(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel;
+
+    tk_check_open(L, bind);
+    lua_settop(L, 1);
+    channel = lua_newuserdatauv(L, sizeof *channel, 0);
+    tk_channel_init(channel);
+    tk_push_table(L, bind, TABLE_CHANNEL);
+    lua_setmetatable(L, -2);
+    if (lua_isnil(L, 1)) {
+        return 1;
+    }
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "preference") != 0) {
+            luaL_argerror(L, 1,
+                          lua_pushfstring(L, "unknown option '%s' (known: preference)",
+                                          luaL_tolstring(L, -2, NULL)));
+        }
+        if (!lua_isinteger(L, -1)) {
+            tk_option_error(L, 1, "preference", "integer");
+        }
+        set_preference(L, channel);
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
+/* The stack's top is the module's table. */
+void tk_channel_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg module[] = {{"channel", module_channel}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"is_channel", is_channel}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"send", channel_send},       {"send_exception", channel_send_exception},
+        {"receive", channel_receive}, {"close", channel_close},
+        {"open", channel_open},       {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {
+        {"__tostring", channel_tostring}, {"__call", channel_call}, {NULL, NULL}};
+    int metatable, members;
+
+    tk_set_functions(L, module);
+    tk_push_table(L, bind, TABLE_CHANNEL);
+    metatable = lua_gettop(L);
+    bind->class_channel = lua_topointer(L, metatable);
+    lua_pushliteral(L, "channel");
+    lua_setfield(L, metatable, "__name");
+    tk_set_functions(L, metamethods);
+    lua_newtable(L);
+    members = lua_gettop(L);
+    tk_set_functions(L, methods);
+    for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
+        lua_pushlightuserdata(L, (void *)&attributes[i]);
+        lua_setfield(L, members, attributes[i].name);
+    }
+    for (int i = 0; i < 2; i++) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushvalue(L, members);
+        lua_pushcclosure(L, i == 0 ? channel_index : channel_newindex, 2);
+        lua_setfield(L, metatable, i == 0 ? "__index" : "__newindex");
+    }
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pushvalue(L, members);
+    lua_setfield(L, -2, "channel_methods");
+    lua_settop(L, metatable - 1);
+}
