@@ -34,6 +34,8 @@ struct tasklet_host {
     bool ending_by_quit; /* the program ends when the main tasklet does */
     bool exited;         /* os.exit was called */
     bool parked;         /* the main tasklet is in mainloop.run */
+    bool stuck;          /* nothing can ever wake anybody: not dealt with yet */
+    bool reported;       /* that has been said once */
     bool has_status;
     int status;
     atomic_int interrupted; /* 0, or the status + 1 */
@@ -46,8 +48,15 @@ struct tasklet_host {
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
 /* A turn of the loop is over. */
 void tk_mainloop_turned(struct tasklet_host *host);
+/* Tasklets wait, and nothing can ever wake any. */
+void tk_mainloop_stuck(struct tasklet_host *host);
 /* The interrupt has come to the loop. */
 void tk_mainloop_interrupt(struct tasklet_host *host);
+
+/* virtual.c: virtual time and drawn orders. */
+void tk_virtual_open(lua_State *L, struct tasklet_host *host);
+/* As the host's options say. */
+void tk_virtual_set(struct tasklet_host *host);
 
 /* luv.c: luv on the host's loop. */
 void tk_luv_open(lua_State *L, struct tasklet_host *host);

@@ -14,6 +14,9 @@
 
 #include <lauxlib.h>
 
+/* What a program ends with whose tasklets wait for each other. */
+#define STATUS_DEADLOCK 3
+
 static struct tasklet_host *host_of(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -53,6 +56,15 @@ static bool end_daemons(struct tasklet_host *host)
 }
 
 /* ---- mainloop.run and quit ---- */
+
+/* Pushes the error that says why nothing goes on. */
+static void push_deadlock(lua_State *L, struct tk_bind *bind)
+{
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "deadlock");
+    lua_replace(L, -2);
+    lua_call(L, 0, 1);
+}
 
 static int push_status(lua_State *L, struct tasklet_host *host, bool by_quit)
 {
@@ -116,9 +128,14 @@ static int mainloop_run(lua_State *L)
     do {
         uv_run(host->loop.uv, UV_RUN_DEFAULT);
         bind->L = L;
-    } while (!host->quit && end_daemons(host));
+    } while (!host->quit && !host->stuck && end_daemons(host));
     host->running = false;
     tk_report(bind);
+    if (host->stuck) {
+        host->stuck = false;
+        push_deadlock(L, bind);
+        return lua_error(L);
+    }
     by_quit = host->quit;
     host->quit = false;
     return push_status(L, host, by_quit);
@@ -240,6 +257,43 @@ static bool main_ended(const struct tasklet_host *host)
     return host->main == NULL || host->main->task.state == TK_ENDED;
 }
 
+void tk_mainloop_stuck(struct tasklet_host *host)
+{
+    if (host->running) {
+        host->stuck = true;
+        uv_stop(host->loop.uv);
+    }
+}
+
+/* Says so and ends the program: in good order if this is the first time. True: the loop goes on. */
+static bool end_deadlock(struct tasklet_host *host)
+{
+    struct tk_bind *bind = host->bind;
+    lua_State *L = bind->L = host->L;
+
+    host->stuck = false;
+    if (host->reported) {
+        return false; /* those who were killed wait again, for good */
+    }
+    host->reported = true;
+    push_deadlock(L, bind);
+    if (host->parked) {
+        unpark(host);
+        tk_put_raise(L, bind, host->main);
+        host->reported = false; /* a script that catches it may go on */
+        return true;
+    }
+    bind->hooks->error(bind->context, luaL_tolstring(L, -1, NULL));
+    lua_pop(L, 2);
+    if (!host->has_status) {
+        host->status = STATUS_DEADLOCK;
+        host->has_status = true;
+    }
+    host->ending = true;
+    tk_kill_all(bind, false);
+    return true;
+}
+
 void tk_mainloop_turned(struct tasklet_host *host)
 {
     tk_report(host->bind);
@@ -256,6 +310,9 @@ static bool go_on(struct tasklet_host *host)
         return false;
     }
     tk_mainloop_interrupt(host); /* it may have come when nothing was left to keep the loop going */
+    if (host->stuck) {
+        return end_deadlock(host);
+    }
     if (host->quit) {
         if (!host->parked) {
             return false;

@@ -98,6 +98,11 @@ static void turned(void *context)
     tk_mainloop_turned(context);
 }
 
+static void stuck(void *context)
+{
+    tk_mainloop_stuck(context);
+}
+
 static void woken(void *context)
 {
     tk_mainloop_interrupt(context);
@@ -110,6 +115,7 @@ static const struct tk_loop_hooks loop_hooks = {
               .alive = alive},
     .run = run,
     .turned = turned,
+    .stuck = stuck,
     .woken = woken,
 };
 
@@ -215,6 +221,8 @@ static int open_host(lua_State *L)
     lua_insert(L, -2);
     lua_setfield(L, -2, "tasklet");
     tk_mainloop_open(L, host);
+    tk_virtual_open(L, host);
+    tk_virtual_set(host);
     tk_luv_open(L, host);
     tk_bind_patch(L, host->bind);
     *guard = host;

@@ -75,6 +75,16 @@ struct tasklet_options {
      * newline at the end. NULL: nobody is told. */
     void (*on_error)(void *context, const char *text);
 
+    /* Not 0: the clock of tasklets is a virtual one, which jumps to the next deadline when all wait
+     * and nothing is under way outside (descriptors, children, libuv's other handles and requests).
+     */
+    int virtual_time;
+
+    /* `seeded` not 0: the order of tasklets that are ready together is drawn, and is the same for
+     * the same seed. */
+    int seeded;
+    unsigned long long seed;
+
     /* Not 0: time slices (tasklet.set_timeslice) are refused, for they need a handler of SIGRTMAX
      * - 2. */
     int no_signals;

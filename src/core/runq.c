@@ -155,6 +155,53 @@ static void prune(struct tk_runq *queue)
     queue->size = kept;
 }
 
+/*
+ * Puts the `count` members of a list into an order that is drawn: each half by itself, then merged,
+ * where the next comes from a half with the chance of its share in what is left.
+ */
+static void shuffle(struct tk_list *list, size_t count, struct tk_random *random)
+{
+    size_t left = count / 2, right = count - left;
+    struct tk_list half, merged;
+
+    if (count < 2) {
+        return;
+    }
+    tk_list_init(&half);
+    tk_list_init(&merged);
+    for (size_t i = 0; i < left; i++) {
+        struct tk_list *node = tk_list_first(list);
+
+        tk_list_remove(node);
+        tk_list_push(&half, node);
+    }
+    shuffle(&half, left, random);
+    shuffle(list, right, random);
+    while (left + right > 0) {
+        bool from_left = tk_random_below(random, left + right) < left;
+        struct tk_list *node = tk_list_first(from_left ? &half : list);
+
+        tk_list_remove(node);
+        tk_list_push(&merged, node);
+        left -= from_left;
+        right -= !from_left;
+    }
+    tk_list_splice(list, &merged);
+}
+
+static void shuffle_round(struct tk_runq *queue)
+{
+    for (size_t i = 0; i < queue->size; i++) {
+        struct tk_list *tasks = &queue->buckets[i]->tasks[queue->phase];
+        size_t count = 0;
+
+        for (struct tk_list *n = tasks->next; n != tasks; n = n->next) {
+            count++;
+        }
+        shuffle(tasks, count, &queue->random);
+    }
+}
+
 bool tk_runq_turn(struct tk_runq *queue)
 {
     if (queue->count[queue->phase] == 0) {
@@ -163,6 +210,9 @@ bool tk_runq_turn(struct tk_runq *queue)
         }
         queue->phase ^= 1u;
         queue->cursor = 0;
+        if (queue->shuffles) {
+            shuffle_round(queue);
+        }
     }
     return queue->count[queue->phase] > 0;
 }

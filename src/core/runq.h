@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/random.h"
 #include "core/task.h"
 
 struct tk_bucket {
@@ -23,6 +24,8 @@ struct tk_runq {
     size_t cursor; /* buckets before it have none of this round */
     size_t count[2];
     unsigned phase;
+    bool shuffles; /* each round's order is drawn from `random`, within a priority */
+    struct tk_random random;
     struct tk_bucket normal;
 };
 

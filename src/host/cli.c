@@ -9,6 +9,7 @@
  */
 #include "host/cli.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
@@ -42,6 +43,21 @@ static bool set_slice(struct tk_cli *cli, const char *value)
     return end != value && *end == '\0' && cli->slice >= 0 && cli->slice < 1e9;
 }
 
+static void set_virtual_time(struct tk_cli *cli)
+{
+    cli->virtual_time = true;
+}
+
+static bool set_seed(struct tk_cli *cli, const char *value)
+{
+    char *end;
+
+    errno = 0;
+    cli->seed = strtoull(value, &end, 10);
+    cli->seeded = true;
+    return *value >= '0' && *value <= '9' && *end == '\0' && errno == 0;
+}
+
 /* The options that `lua` does not have. */
 static const struct long_option {
     const char *name;
@@ -53,7 +69,10 @@ static const struct long_option {
     {"--help", "-h", "show this text", set_help, NULL},
     {"--version", "-V", "show the version alone and do nothing else", set_only_version, NULL},
     {"--no-warnings", NULL, "keep warnings off until -W or warn(\"@on\")", set_no_warnings, NULL},
+    {"--seed", NULL, "N: draw the order of tasklets that are ready together", NULL, set_seed},
     {"--slice", NULL, "MS: preempt tasklets that run longer without waiting", NULL, set_slice},
+    {"--virtual-time", NULL, "time jumps to the next deadline when all wait", set_virtual_time,
+     NULL},
 };
 
 #define LONG_OPTION_COUNT (sizeof(long_options) / sizeof(long_options[0]))

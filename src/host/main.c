@@ -122,6 +122,9 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     options.lua = L;
     options.context = cli;
     options.on_error = on_error;
+    options.virtual_time = cli->virtual_time;
+    options.seeded = cli->seeded;
+    options.seed = cli->seed;
     struct tasklet_host *host;
     int status = tasklet_host_new(&options, &host);
     if (status < 0) return status;

@@ -310,6 +310,16 @@ void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, boo
     }
 }
 
+bool tk_children_watched(const struct tk_loop *loop)
+{
+    return loop->children != NULL && loop->children->without_pidfd > 0;
+}
+
+bool tk_children_is_own(const struct tk_loop *loop, const uv_handle_t *handle)
+{
+    return loop->children != NULL && handle == (const uv_handle_t *)&loop->children->chld;
+}
+
 void tk_children_close(struct tk_loop *loop)
 {
     struct tk_children *children = loop->children;

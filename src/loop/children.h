@@ -31,6 +31,13 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
  */
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good);
 
+/* Is any child watched whose end comes by SIGCHLD? (The others have an armed descriptor, or a
+ * handle of libuv's.) */
+bool tk_children_watched(const struct tk_loop *loop);
+
+/* Is it the handle for SIGCHLD? */
+bool tk_children_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
+
 void tk_children_close(struct tk_loop *loop);
 
 #endif

@@ -215,6 +215,24 @@ void tk_fds_detach(struct tk_loop *loop, struct tk_fd_watch *watch)
     }
 }
 
+bool tk_fds_armed(const struct tk_loop *loop)
+{
+    struct tk_fd *entry;
+    size_t cursor = 0;
+
+    while (loop->fds != NULL && (entry = tk_map_next(&loop->fds->open, &cursor)) != NULL) {
+        if (wanted_by(entry) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tk_fds_is_own(const struct tk_loop *loop, const uv_handle_t *handle)
+{
+    return loop->fds != NULL && handle == (const uv_handle_t *)&loop->fds->poll;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct tk_fds *fds = tk_container_of((uv_poll_t *)handle, struct tk_fds, poll);

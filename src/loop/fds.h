@@ -39,6 +39,12 @@ int tk_fds_arm(struct tk_loop *loop, struct tk_fd_watch *watch, int fd, uint32_t
 /* Detaches it; nothing happens if it is not attached. */
 void tk_fds_detach(struct tk_loop *loop, struct tk_fd_watch *watch);
 
+/* Is any watch armed? */
+bool tk_fds_armed(const struct tk_loop *loop);
+
+/* Is it the handle that the epoll set is watched with? */
+bool tk_fds_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
+
 void tk_fds_close(struct tk_loop *loop);
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/limit.h"
 #include "loop/children.h"
 #include "loop/fds.h"
+#include "loop/outside.h"
 #include "loop/signals.h"
 
 /* Resumptions in one turn, and the time after which a turn ends early. */
@@ -24,12 +25,6 @@
 #define DEEPEST 64
 
 #define NS_PER_MS UINT64_C(1000000)
-
-uint64_t tk_loop_now(const struct tk_loop *loop)
-{
-    (void)loop;
-    return uv_hrtime();
-}
 
 void tk_loop_opened(struct tk_loop *loop)
 {
@@ -85,8 +80,8 @@ static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t *last, 
 {
     uint64_t now;
 
-    if (++*pulls < loop->stride) {
-        return false;
+    if (++*pulls < loop->stride || loop->clock.is_virtual) {
+        return false; /* what a virtual clock shows must not depend on the machine's speed */
     }
     now = uv_hrtime();
     if (now - *last > SLOW) {
@@ -123,6 +118,17 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop)
     tk_watchdog_leave(&loop->dog);
 }
 
+static bool somebody_is_ready(const struct tk_loop *loop)
+{
+    return tk_runq_count(&loop->sched.ready) > 0 || !tk_list_empty(&loop->sched.idle);
+}
+
+static bool is_stuck(const struct tk_loop *loop)
+{
+    return loop->sched.alive > 0 && !somebody_is_ready(loop) &&
+           tk_wheel_count(&loop->sched.wheel) == 0 && !tk_outside_possible(loop);
+}
+
 static void on_check(uv_check_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, check);
@@ -140,11 +146,18 @@ static void on_check(uv_check_t *handle)
         loop->hooks->run(loop->context); /* what was woken and not yet run */
     }
     loop->inside = true;
+    tk_clock_stand(&loop->clock);
     fire_timers(loop);
     if (tk_runq_count(&sched->ready) == 0) {
         fire_idle(sched);
     }
     drain(loop);
+    if (loop->stuck) {
+        loop->stuck = false;
+        if (!nested && is_stuck(loop)) {
+            loop->hooks->stuck(loop->context);
+        }
+    }
     loop->hooks->turned(loop->context);
     loop->inside = outer;
     if (nested) {
@@ -170,10 +183,19 @@ static void on_timer(uv_timer_t *handle)
     tk_container_of(handle, struct tk_loop, timer)->timer_due = UINT64_MAX;
 }
 
+/* The time by the system's clock at which a deadline is due, in libuv's milliseconds. */
+static uint64_t system_ms(const struct tk_loop *loop, uint64_t due)
+{
+    const struct tk_clock *clock = &loop->clock;
+    uint64_t ns = clock->is_virtual ? uv_hrtime() + (due - clock->time) : due - clock->ahead;
+
+    return (ns + NS_PER_MS - 1) / NS_PER_MS;
+}
+
 static void set_timer(struct tk_loop *loop)
 {
     uint64_t next = tk_wheel_next(&loop->sched.wheel);
-    uint64_t due = next == UINT64_MAX ? UINT64_MAX : (next + NS_PER_MS - 1) / NS_PER_MS;
+    uint64_t due = next == UINT64_MAX ? UINT64_MAX : system_ms(loop, next);
     uint64_t now = uv_now(loop->uv);
 
     if (due == loop->timer_due) {
@@ -195,17 +217,55 @@ static bool timer_is_due(struct tk_loop *loop)
     return next != UINT64_MAX && next <= tk_loop_now(loop);
 }
 
+/* Moves a virtual clock to the first deadline, if it may go there. */
+static bool jump(struct tk_loop *loop)
+{
+    uint64_t next = tk_wheel_next(&loop->sched.wheel);
+
+    if (next == UINT64_MAX || (next > loop->leap && tk_outside_pending(loop))) {
+        return false;
+    }
+    if (next > loop->clock.time) {
+        loop->clock.time = next;
+    }
+    return true;
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
-    struct tk_sched *sched = &loop->sched;
 
-    if (tk_runq_count(&sched->ready) > 0 || !tk_list_empty(&sched->idle) || timer_is_due(loop)) {
+    loop->stuck = is_stuck(loop); /* looked at again when what is ready outside has come */
+    if (somebody_is_ready(loop) || timer_is_due(loop) || loop->stuck ||
+        (loop->clock.is_virtual && jump(loop))) {
         uv_idle_start(&loop->idle, on_idle);
-    } else {
-        uv_idle_stop(&loop->idle);
-        set_timer(loop);
+        return;
     }
+    uv_idle_stop(&loop->idle);
+    set_timer(loop);
+    if (loop->clock.is_virtual) {
+        tk_clock_flow(&loop->clock);
+    }
+}
+
+void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual)
+{
+    tk_clock_set_virtual(&loop->clock, is_virtual);
+    loop->timer_due = 0; /* set it anew */
+}
+
+void tk_loop_leap(struct tk_loop *loop, uint64_t until)
+{
+    loop->leap = until;
+}
+
+bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle)
+{
+    return handle == (const uv_handle_t *)&loop->prepare ||
+           handle == (const uv_handle_t *)&loop->check ||
+           handle == (const uv_handle_t *)&loop->idle ||
+           handle == (const uv_handle_t *)&loop->timer ||
+           handle == (const uv_handle_t *)&loop->wake;
 }
 
 static void on_wake(uv_async_t *handle)

@@ -1,7 +1,8 @@
 /*
  * The loop: the scheduler on top of a uv loop. One turn of it is
  *
- *     prepare   says when the first timer is due, and not to block if somebody is ready
+ *     prepare   says when the first timer is due, and not to block if somebody is ready; moves a
+ *               virtual clock on
  *     (poll)    libuv waits; kinds' callbacks fire waits; luv's callbacks run
  *     check     fires timers that are due, then idle waits, then resumes tasks: bounded work
  *
@@ -17,6 +18,7 @@
 
 #include "core/map.h"
 #include "core/sched.h"
+#include "loop/clock.h"
 #include "loop/watchdog.h"
 
 struct tk_loop_hooks {
@@ -25,6 +27,8 @@ struct tk_loop_hooks {
     void (*run)(void *context);
     /* A turn is over. */
     void (*turned)(void *context);
+    /* Tasks that count wait, and nothing can ever wake anybody. */
+    void (*stuck)(void *context);
     /* tk_loop_wake was called, from any thread. */
     void (*woken)(void *context);
 };
@@ -36,6 +40,7 @@ struct tk_loop {
     bool owns;
     bool closing;
     bool inside; /* a callback of ours is on the C stack */
+    bool stuck;  /* as far as `prepare` could see */
     int open;    /* uv handles not yet closed */
     uv_prepare_t prepare;
     uv_check_t check;
@@ -48,6 +53,8 @@ struct tk_loop {
     struct tk_children *children;
     struct tk_signals *signals;
     struct tk_watchdog dog;
+    struct tk_clock clock;
+    uint64_t leap; /* virtual clock: it jumps up to here, whatever is under way outside */
     const struct tk_loop_hooks *hooks;
     void *context;
 };
@@ -64,8 +71,24 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
  */
 bool tk_loop_close(struct tk_loop *loop);
 
-/* Nanoseconds; monotonic, read now. */
-uint64_t tk_loop_now(const struct tk_loop *loop);
+/* Nanoseconds of the loop's clock; never goes back. */
+static inline uint64_t tk_loop_now(const struct tk_loop *loop)
+{
+    return tk_clock_now(&loop->clock);
+}
+
+/*
+ * Makes the clock a virtual one, or real again. A virtual clock stands while somebody is ready.
+ * When all wait it jumps to the first deadline, unless something is under way outside: then it
+ * flows as the real one does, until that has come.
+ */
+void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual);
+
+/* A virtual clock jumps to deadlines up to this time even if something is under way outside. */
+void tk_loop_leap(struct tk_loop *loop, uint64_t until);
+
+/* Is it one of this loop's five handles? */
+bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
 
 /* Makes the hook `woken` be called from the loop. Safe in any thread and in a signal handler. */
 void tk_loop_wake(struct tk_loop *loop);

@@ -143,6 +143,26 @@ struct tk_source *tk_signals_source(struct tk_loop *loop)
     return &signals->source;
 }
 
+bool tk_signals_watched(const struct tk_loop *loop)
+{
+    for (size_t i = 0; loop->signals != NULL && i < KNOWN; i++) {
+        if (loop->signals->watched[i] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tk_signals_is_own(const struct tk_loop *loop, const uv_handle_t *handle)
+{
+    for (size_t i = 0; loop->signals != NULL && i < KNOWN; i++) {
+        if (handle == (const uv_handle_t *)loop->signals->watched[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tk_signals_close(struct tk_loop *loop)
 {
     struct tk_signals *signals = loop->signals;
