@@ -6,8 +6,8 @@
  *     struct tasklet_host *host;
  *     if (tasklet_host_new(NULL, &host) < 0) return 1;
  *     luaL_loadstring(tasklet_host_lua(host), "print('hello')");
- *     tasklet_host_start(host, 0);            // the function on the stack's top becomes the main
- * tasklet int status = tasklet_host_run(host);    // until nothing is left that could go on
+ *     tasklet_host_start(host, 0);          // what is on the stack's top becomes the main tasklet
+ *     int status = tasklet_host_run(host);  // until nothing is left that could go on
  *     tasklet_host_free(host);
  *
  * What a program must know
@@ -15,13 +15,15 @@
  * Threads    A host belongs to the thread that made it. Every call is for that thread, save
  *            tasklet_host_interrupt, which any thread and any signal handler may call.
  * Process    The library never ends the process, never writes to the terminal and installs no
- *            signal handler, except while a script waits for an operating-system signal.
+ *            signal handler, except while a script waits for an operating-system signal, and when
+ *            it asks for time slices (see no_signals).
  * Memory     "owns": must free it. "borrows": uses it, the other side keeps it alive. "copies": is
  *            done with it when the call returns.
  * Errors     Functions return 0 or more when all is well, and a negative code (enum tasklet_error)
  *            when not; tasklet_strerror gives its text.
- * Lifetime   A host may be freed at any time, with tasklets still waiting, except from inside one
- * of its own callbacks. Variables marked <close> of unfinished tasklets are closed then.
+ * Lifetime   A host may be freed at any time, with tasklets still waiting, except from
+ *            inside one of its own callbacks. Variables marked <close> of unfinished tasklets are
+ *            closed then.
  */
 #ifndef TASKLET_H
 #define TASKLET_H

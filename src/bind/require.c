@@ -1,7 +1,7 @@
 /*
  * require, as Lua's own, whose modules may wait at their top level. While one tasklet waits in a
  * module that it loads, a second one that requires the same module waits until that is over. Who
- * loads what is kept by lua/tasklet/loading.lua.
+ * loads what is kept by lua/tasklet/coroutine.lua.
  */
 #include "bind/bind.h"
 
