@@ -123,7 +123,7 @@ static bool somebody_is_ready(const struct tk_loop *loop)
     return tk_runq_count(&loop->sched.ready) > 0 || !tk_list_empty(&loop->sched.idle);
 }
 
-static bool is_stuck(const struct tk_loop *loop)
+static bool is_stuck(struct tk_loop *loop)
 {
     return loop->sched.alive > 0 && !somebody_is_ready(loop) &&
            tk_wheel_count(&loop->sched.wheel) == 0 && !tk_outside_possible(loop);

@@ -21,30 +21,34 @@ static void look_at(uv_handle_t *handle, void *arg)
     }
 }
 
-/* Somebody else's handles or requests. Of ours only `check` ever keeps the uv loop going;
- * `keeping`: only what does so counts. */
-static bool has_foreign(const struct tk_loop *loop, bool keeping)
+/* Would the uv loop go on without `check`, the only handle of ours that ever keeps it going? */
+static bool is_kept(struct tk_loop *loop)
+{
+    uv_handle_t *check = (uv_handle_t *)&loop->check;
+    bool held = uv_has_ref(check), kept;
+
+    uv_unref(check);
+    kept = uv_loop_alive(loop->uv);
+    if (held) {
+        uv_ref(check);
+    }
+    return kept;
+}
+
+static bool has_active(const struct tk_loop *loop)
 {
     struct look look = {loop, false};
 
-    if (loop->uv->active_reqs.count > 0 ||
-        loop->uv->active_handles > (unsigned)uv_has_ref((const uv_handle_t *)&loop->check)) {
-        return true;
-    }
-    if (keeping) {
-        return false;
-    }
     uv_walk(loop->uv, look_at, &look);
     return look.found;
 }
 
-bool tk_outside_pending(const struct tk_loop *loop)
+bool tk_outside_pending(struct tk_loop *loop)
 {
-    return tk_fds_armed(loop) || tk_children_watched(loop) || has_foreign(loop, true);
+    return is_kept(loop) || tk_fds_armed(loop) || tk_children_watched(loop);
 }
 
-bool tk_outside_possible(const struct tk_loop *loop)
+bool tk_outside_possible(struct tk_loop *loop)
 {
-    return tk_fds_armed(loop) || tk_children_watched(loop) || tk_signals_watched(loop) ||
-           has_foreign(loop, false);
+    return tk_outside_pending(loop) || tk_signals_watched(loop) || has_active(loop);
 }

@@ -10,10 +10,10 @@
 
 /* Is something under way that will come by itself: an armed descriptor, a child, a handle or
  * request of somebody else's that keeps the uv loop going? */
-bool tk_outside_pending(const struct tk_loop *loop);
+bool tk_outside_pending(struct tk_loop *loop);
 
 /* Could anything at all happen: besides these, a signal that is waited for, or any active handle of
  * somebody else's? */
-bool tk_outside_possible(const struct tk_loop *loop);
+bool tk_outside_possible(struct tk_loop *loop);
 
 #endif
