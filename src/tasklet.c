@@ -129,6 +129,13 @@ static uint64_t now(void *context)
     return tk_loop_now(&host->loop);
 }
 
+static void due(void *context)
+{
+    struct tasklet_host *host = context;
+
+    tk_loop_fire(&host->loop);
+}
+
 /* In a signal handler. */
 static void slice_late(void *context)
 {
@@ -153,7 +160,8 @@ static const char *watch(void *context, uint64_t slice)
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
-static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = now, .watch = watch};
+static const struct tk_bind_hooks bind_hooks = {
+    .error = report_error, .now = now, .due = due, .watch = watch};
 
 /* ---- making ---- */
 

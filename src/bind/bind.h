@@ -71,9 +71,9 @@ struct tk_body {
 
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
-    uint64_t budget; /* instructions; 0: no limit */
-    uint64_t used;   /* by the tasklet that runs, since it was resumed */
-    int step;
+    uint64_t budget;      /* instructions; 0: no limit */
+    uint64_t used;        /* by the tasklet that runs, since it was resumed */
+    int place;            /* of tk_count_left */
     struct tk_body *over; /* who has used it up */
 };
 
@@ -82,8 +82,10 @@ struct tk_bind_hooks {
     void (*error)(void *context, const char *text);
     /* Monotonic time in nanoseconds. */
     uint64_t (*now)(void *context);
-    /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice (ns; 0: no
-     * more). NULL, or why it cannot. */
+    /* Fires the timers that are due. */
+    void (*due)(void *context);
+    /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
+     * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
 };
 
@@ -158,8 +160,9 @@ struct tk_bind {
     volatile unsigned resumes; /* counts what the watchdog watches */
     uint64_t slice;            /* ns; 0: no preemption */
     unsigned late_count;       /* `resumes` when the slice was found late */
-    uint64_t late_since;       /* and when */
-    const void *obstacle;      /* the C function that stood in the way then */
+    unsigned late;             /* how many times it was found so since then */
+    uint64_t late_since;       /* when the time began that it is late by, and a slice */
+    const void *obstacle;      /* the C function that stood in the way then; `bind`: none */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
     int places;                /* of anchors */
@@ -313,6 +316,8 @@ void tk_throw_open(lua_State *L, struct tk_bind *bind);
 void tk_slice_late(struct tk_bind *bind);
 /* A coroutine is about to be resumed, and somebody pumps with a budget. */
 void tk_pump_watch(struct tk_bind *bind, lua_State *co);
+/* Another one is about to be, or it has ended or given way: what it has done is counted. */
+void tk_pump_count(struct tk_bind *bind, lua_State *co);
 /* A hook that raises what is to be raised in the current tasklet. */
 void tk_raise_hook(lua_State *L, lua_Debug *ar);
 void tk_slice_open(lua_State *L, struct tk_bind *bind);
@@ -479,6 +484,13 @@ void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signa
 
 /* require.c */
 void tk_require_open(lua_State *L, struct tk_bind *bind);
+
+/* count.c */
+
+/* Where tk_count_left finds what it reads; -1: nowhere. */
+int tk_count_place(void);
+/* How many instructions are left before the hook of a coroutine is called. */
+int tk_count_left(lua_State *co, int place);
 
 /* coroutine.c */
 /* A coroutine is a tasklet's, or waits with one: scripts cannot resume or close it. */

@@ -67,6 +67,9 @@ bool tk_loop_close(struct tk_loop *loop);
 /* Nanoseconds; monotonic, read now. */
 uint64_t tk_loop_now(const struct tk_loop *loop);
 
+/* Fires the timers that are due, as each turn does. */
+void tk_loop_fire(struct tk_loop *loop);
+
 /* Makes the hook `woken` be called from the loop. Safe in any thread and in a signal handler. */
 void tk_loop_wake(struct tk_loop *loop);
 
