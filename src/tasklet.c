@@ -90,7 +90,7 @@ static void run(void *context)
     struct tasklet_host *host = context;
 
     host->bind->L = host->bind->main;
-    tk_drive(host->bind);
+    tk_drive_turn(host->bind);
 }
 
 static void turned(void *context)

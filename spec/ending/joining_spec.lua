@@ -489,6 +489,48 @@ describe("what was joined", function()
         ]]
     end)
 
+    it("2.6 by two join_alls, one of which gives up, is not reported when it fails", function()
+        for _, ending in ipairs{
+            "tasklet.join_all(list, 0.001)", "tasklet.with_deadline(0.001, both)",
+        } do
+            silent(([[
+                local slow_gate, failing_gate = tasklet.WaitForCall(), tasklet.WaitForCall()
+                local slow = tasklet.run(function() tasklet.wait(slow_gate) end)
+                local failing = tasklet.run(function()
+                    tasklet.wait(failing_gate)
+                    error("because", 0)
+                end)
+                local list = {slow, failing, failing}
+                local function both() return tasklet.join_all(list) end
+                local other = tasklet.run(both)
+                local ok, err = pcall(function() %s end)
+                assert(not ok and tasklet.TimeoutError:is(err))
+                failing_gate()
+                tasklet.sleep(0.001) -- when the turn ends, it would be reported
+                slow_gate()
+                assert(tasklet.join(other)[3].cause == "because")
+            ]]):format(ending))
+        end
+    end)
+
+    it("2.6 by a join_all that gives up is reported when it fails", function()
+        local result = helper.run_file [[
+            local tasklet = require "tasklet"
+            local slow = tasklet.run(tasklet.sleep, 600)
+            local gate = tasklet.WaitForCall()
+            local failing = tasklet.run(function()
+                tasklet.wait(gate)
+                error("because", 0)
+            end)
+            pcall(tasklet.join_all, {slow, failing, failing}, 0.001)
+            gate()
+            tasklet.sleep(0.001)
+            slow:kill()
+        ]]
+        assert.is_truthy(result.stderr:find("because", 1, true), result.stderr)
+        assert.equal(1, result.status)
+    end)
+
     it("2.6 by join_children is not reported when it fails", function()
         silent [[
             for i = 1, 3 do

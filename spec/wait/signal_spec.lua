@@ -140,6 +140,24 @@ describe("WaitForSignal", function()
         assert.is_false((pcall(WaitForSignal, nil, "s")))
     end)
 
+    it("4.3 raises a TaskletError for an emitter that is destroyed, as emit does", within(function()
+        local emitter = Emitter { "s" }
+        local before = WaitForSignal(emitter, "s")
+        emitter:destroy()
+        for text, argument in pairs {
+            ["tasklet.WaitForSignal(a, 's')"] = emitter,
+            ["a:emit('s')"] = emitter,
+            ["a:connect('s', print)"] = emitter,
+            ["tasklet.wait(a)"] = before,
+        } do
+            local chunk = assert(load("local tasklet, a = ...\n" .. text .. "\n", "=there"))
+            local ok, err = pcall(chunk, tasklet, argument)
+            assert.is_false(ok, text)
+            assert.is_true(tasklet.TaskletError:is(err), text)
+            assert.equal("there:2: the emitter is destroyed", tostring(err))
+        end
+    end))
+
     it("4.3 raises for an undeclared name, and names it", function()
         local emitter = Emitter { "declared" }
         local line = debug.getinfo(1, "l").currentline + 1

@@ -37,16 +37,17 @@ enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV
 
 struct tk_body {
     struct tk_task task;
-    lua_State *co;    /* NULL: not begun, or ended */
-    uint32_t number;  /* "#7" */
-    int anchor;       /* LUA_NOREF: not anchored */
-    bool begun : 1;   /* its body has run */
-    bool waiting : 1; /* gave way to wait for its wait list */
-    bool event : 1;   /* an event is unread: in the table of events */
-    bool stock : 1;   /* gave way through Lua's own coroutine.yield */
-    bool pooled : 1;  /* the coroutine is ours and nobody has seen it */
-    bool named : 1;   /* BODY is a name, not the function */
-    bool fields : 1;  /* has fields of its own: in the table of fields */
+    lua_State *co;     /* NULL: not begun, or ended */
+    uint32_t number;   /* "#7" */
+    uint32_t expected; /* how many are going to join it */
+    int anchor;        /* LUA_NOREF: not anchored */
+    bool begun : 1;    /* its body has run */
+    bool waiting : 1;  /* gave way to wait for its wait list */
+    bool event : 1;    /* an event is unread: in the table of events */
+    bool stock : 1;    /* gave way through Lua's own coroutine.yield */
+    bool pooled : 1;   /* the coroutine is ours and nobody has seen it */
+    bool named : 1;    /* BODY is a name, not the function */
+    bool fields : 1;   /* has fields of its own: in the table of fields */
     bool callbacks : 1;
     bool failed : 1;         /* the outcome is {error, traceback} */
     bool packed : 1;         /* the outcome is a list of results with `n` */
@@ -65,7 +66,6 @@ struct tk_body {
     bool ignore_nesting : 1; /* is preempted in nested runs, too */
     bool member : 1;         /* of a scope: in the table of members */
     bool library : 1;        /* is inside a part of the library that must not be cut */
-    bool expected : 1;       /* somebody is going to join it */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
 };
 
@@ -103,6 +103,7 @@ enum {
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
     TABLE_FAILED,    /* tasklets to be reported */
+    TABLE_UNTOLD,    /* a queue of tasklets whose end is to be told */
     TABLE_MODULE,
     TABLE_TASKLET, /* metatables */
     TABLE_MESSAGE,
@@ -156,6 +157,8 @@ struct tk_bind {
     uint64_t calls; /* the serial number of the last one */
     int failures;   /* tasklets that failed and that nobody has looked at */
     int reports;    /* of them, those to be reported at the end of this turn */
+    bool telling;   /* join callbacks are being called: an end meanwhile is told after them */
+    lua_Integer told, untold; /* places in the queue of those: the last one taken, and put there */
     size_t anchored;
     volatile unsigned resumes; /* counts what the watchdog watches */
     uint64_t slice;            /* ns; 0: no preemption */
@@ -333,6 +336,9 @@ void tk_report_open(lua_State *L, struct tk_bind *bind);
 /* If the tasklet at `index` is a member of a scope: it is no more. */
 void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 
+/* Tells of the ends that are to be told. */
+void tk_tell_ends(lua_State *L, struct tk_bind *bind);
+
 /* The coroutine is over: `count` values are on its stack, or one error on L's if it has none. */
 void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound);
 
@@ -345,6 +351,8 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind);
 
 /* Resumes all that the scheduler gives. */
 void tk_drive(struct tk_bind *bind);
+/* The same where others come to run than those who were just woken: all ends are told before. */
+void tk_drive_turn(struct tk_bind *bind);
 /*
  * Lets the batch run, then goes on with `k`: by giving way where the caller can, else nested. For
  * use as `return tk_hand_over(...)`.

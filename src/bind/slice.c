@@ -230,7 +230,7 @@ static void run_all(lua_State *L, struct tk_bind *bind)
         }
         bind->L = L;
         sched->budget = TURN;
-        tk_drive(bind);
+        tk_drive_turn(bind);
     }
     tk_sched_cut(sched); /* the rest of the chain */
 }
