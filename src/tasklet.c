@@ -90,7 +90,7 @@ static void run(void *context)
     struct tasklet_host *host = context;
 
     host->bind->L = host->bind->main;
-    tk_drive(host->bind);
+    tk_drive_turn(host->bind);
 }
 
 static void turned(void *context)
@@ -128,11 +128,24 @@ static void report_error(void *context, const char *text)
     }
 }
 
+static uint64_t system_now(void *context)
+{
+    (void)context;
+    return uv_hrtime();
+}
+
 static uint64_t now(void *context)
 {
     struct tasklet_host *host = context;
 
     return tk_loop_now(&host->loop);
+}
+
+static void due(void *context)
+{
+    struct tasklet_host *host = context;
+
+    tk_loop_fire(&host->loop);
 }
 
 /* In a signal handler. */
@@ -159,7 +172,8 @@ static const char *watch(void *context, uint64_t slice)
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
-static const struct tk_bind_hooks bind_hooks = {.error = report_error, .now = now, .watch = watch};
+static const struct tk_bind_hooks bind_hooks = {
+    .error = report_error, .now = now, .system_now = system_now, .due = due, .watch = watch};
 
 /* ---- making ---- */
 

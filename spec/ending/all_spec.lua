@@ -86,7 +86,7 @@ describe("all", function()
                 end,
             }
         end)
-        assert.same({"from the second", "second"}, tasklet.join(t, 5))
+        assert.same({"from the second", "second"}, tasklet.join(t, 30))
     end))
 
     it("10.5 leaves holes for those without results, and keeps false", within(function()

@@ -183,6 +183,131 @@ describe("a join callback", function()
         end)
     end)
 
+    --- `count` tasklets, each of which has a callback that ends the next by `finish(next)`.
+    local function chain(count, finish)
+        local list, log = {}, {}
+        for i = 1, count do
+            list[i] = tasklet.run(function() tasklet.sleep(600) end)
+        end
+        for i = 1, count do
+            list[i]:add_join_callback(function(t)
+                log[#log + 1] = t == list[i] and i
+                if list[i + 1] then
+                    finish(list[i + 1])
+                end
+            end)
+        end
+        return list, log
+    end
+
+    local finishes = {
+        kill = function(t) t:kill() end,
+        throw = function(t) t:throw("thrown") end,
+        ["a tasklet that kills"] = function(t) tasklet.run(t.kill, t) end,
+        ["a generator that kills"] = function(t) coroutine.wrap(t.kill)(t) end,
+    }
+    for what, finish in pairs(finishes) do
+        it("6.5 may end another that has one, which may, and so on: " .. what, function()
+            helper.within_loop(function()
+                local list, log = chain(1000, finish)
+                finish(list[1])
+                assert.equal(1000, #log)
+                for i = 1, 1000 do
+                    assert.equal(i, log[i])
+                    assert.is_true(list[i]:has_finished())
+                end
+            end)
+        end)
+    end
+
+    it("6.5 may end others that have not begun", function()
+        helper.within_loop(function()
+            local list, count = {}, 0
+            for i = 1, 1000 do
+                list[i] = tasklet.new(function() end)
+                list[i]:add_join_callback(function()
+                    count = count + 1
+                    if list[i + 1] then
+                        list[i + 1]:kill()
+                    end
+                end)
+            end
+            list[1]:kill()
+            assert.equal(1000, count)
+        end)
+    end)
+
+    it("6.5 of one that it ends is called when it is over, and before joiners go on", function()
+        helper.within_loop(function()
+            local log = {}
+            local function note(_, _, what) log[#log + 1] = what end
+            local first, second = tasklet.run(tasklet.sleep, 600), tasklet.run(tasklet.sleep, 600)
+            local joiners = {}
+            for name, t in pairs{first = first, second = second} do
+                joiners[#joiners + 1] = tasklet.run(function()
+                    pcall(tasklet.join, t)
+                    log[#log + 1] = "joiner of the " .. name
+                end)
+            end
+            first:add_join_callback(function()
+                note(nil, nil, "begins")
+                second:kill()
+                note(nil, nil, second:has_finished() and "goes on")
+            end)
+            first:add_join_callback(note, "other")
+            second:add_join_callback(note, "second")
+            first:kill()
+            tasklet.join_all(joiners)
+            assert.same({"begins", "goes on", "other", "second"}, {table.unpack(log, 1, 4)})
+            assert.equal(6, #log)
+        end)
+    end)
+
+    it("6.5 of one that it ends is called before joiners that it lets run", function()
+        helper.within_loop(function()
+            local uv = require "luv"
+            for what, let_run in pairs{
+                pump = function() tasklet.pump() end,
+                ["a nested loop"] = function() uv.run("nowait") end,
+            } do
+                local log = {}
+                local first = tasklet.run(tasklet.sleep, 600)
+                local second = tasklet.run(tasklet.sleep, 600)
+                local joiner = tasklet.run(function()
+                    pcall(tasklet.join, second)
+                    log[#log + 1] = "joiner"
+                end)
+                second:add_join_callback(function() log[#log + 1] = "second" end)
+                first:add_join_callback(function()
+                    second:kill()
+                    let_run()
+                    log[#log + 1] = "goes on"
+                end)
+                first:kill()
+                tasklet.join(joiner)
+                assert.same({"second", "joiner", "goes on"}, log, what)
+            end
+        end)
+    end)
+
+    it("6.5 that fails takes none of the others along", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local first, second = tasklet.run(tasklet.sleep, 600), tasklet.run(tasklet.sleep, 600)
+            first:add_join_callback(function() second:kill() error("broken", 0) end)
+            first:add_join_callback(function() print("first") end)
+            second:add_join_callback(function() print("second") error("broken, too", 0) end)
+            first:kill()
+            local third = tasklet.run(tasklet.sleep, 600)
+            third:add_join_callback(function() print("third") end)
+            third:kill()
+        ]])
+        assert.equal("first\nsecond\nthird\n", result.stdout)
+        assert.is_truthy(result.stderr:find("broken\n", 1, true), result.stderr)
+        assert.is_truthy(result.stderr:find("broken, too\n", 1, true), result.stderr)
+        assert.equal(1, result.status)
+    end)
+
     it("6.5 of an unknown handle raises when it is removed", function()
         helper.within_loop(function()
             local t, finish = target()

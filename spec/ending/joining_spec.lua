@@ -51,7 +51,7 @@ describe("join", function()
         local t = endless()
         local joiner = tasklet.run(function() return select(2, pcall(tasklet.join, t)) end)
         t:kill()
-        local seen = {tasklet.join(joiner, 5)}
+        local seen = {tasklet.join(joiner, 30)}
         for _ = 1, 2 do
             seen[#seen + 1] = select(2, pcall(tasklet.join, t, 5))
         end
@@ -86,7 +86,7 @@ describe("join", function()
             assert.is_falsy(t.alive, how)
             assert.is_true(t:has_finished(), how)
             assert.is_false(is_child(), how)
-            tasklet.join(other, 5)
+            tasklet.join(other, 30)
             mine = mine + 1
         end
         assert.equal(2, mine)
@@ -102,8 +102,8 @@ describe("join", function()
         joiners[3]:kill()
         joiners[5]:kill()
         gate()
-        assert.equal("result", tasklet.join(joiners[2], 5))
-        assert.equal("result", tasklet.join(joiners[4], 5))
+        assert.equal("result", tasklet.join(joiners[2], 30))
+        assert.equal("result", tasklet.join(joiners[4], 30))
         for _, i in ipairs{1, 3, 5} do
             local ok, err = pcall(tasklet.join, joiners[i], 5)
             assert.is_false(ok)
@@ -118,7 +118,7 @@ describe("join", function()
         assert.is_false((pcall(tasklet.join, t, 0.001)))
         assert.is_false(t:has_finished())
         gate()
-        assert.equal("result", tasklet.join(t, 5))
+        assert.equal("result", tasklet.join(t, 30))
     end))
 
     it("6.2 works in a chain of a thousand", within(function()
@@ -174,7 +174,7 @@ describe("join_all", function()
             gates[i]()
         end
         assert.same({"result 1", "result 2", "result 3", "result 4"},
-            values(tasklet.join(joiner, 5)))
+            values(tasklet.join(joiner, 30)))
     end))
 
     it("6.2 returns at once when all have ended, any number of times", within(function()
@@ -218,7 +218,7 @@ describe("join_all", function()
         tasklet.sleep(0)
         assert.is_false(joiner:has_finished())
         gate()
-        local results = tasklet.join(joiner, 5)
+        local results = tasklet.join(joiner, 30)
         assert.is_true(is_join_error(results[1], bad))
         assert.is_true(rawequal(cause, results[1].cause))
         assert.equal("good", results[2])
@@ -232,7 +232,7 @@ describe("join_all", function()
         local t, gate = target("result")
         local joiner = tasklet.run(function() return tasklet.join_all{t, t} end)
         gate()
-        assert.same({"result", "result"}, values(tasklet.join(joiner, 5)))
+        assert.same({"result", "result"}, values(tasklet.join(joiner, 30)))
     end))
 
     it("6.2 leaves the list as it is", within(function()
@@ -340,7 +340,7 @@ describe("join_all", function()
         end)
         call(1)
         call(2)
-        assert.equal(2, tasklet.join(t, 5))
+        assert.equal(2, tasklet.join(t, 30))
     end))
 
     for _, text in ipairs{
@@ -487,6 +487,48 @@ describe("what was joined", function()
         silent [[
             tasklet.join_all{tasklet.run(tasklet.sleep, 0.01), tasklet.run(error, "at once")}
         ]]
+    end)
+
+    it("2.6 by two join_alls, one of which gives up, is not reported when it fails", function()
+        for _, ending in ipairs{
+            "tasklet.join_all(list, 0.001)", "tasklet.with_deadline(0.001, both)",
+        } do
+            silent(([[
+                local slow_gate, failing_gate = tasklet.WaitForCall(), tasklet.WaitForCall()
+                local slow = tasklet.run(function() tasklet.wait(slow_gate) end)
+                local failing = tasklet.run(function()
+                    tasklet.wait(failing_gate)
+                    error("because", 0)
+                end)
+                local list = {slow, failing, failing}
+                local function both() return tasklet.join_all(list) end
+                local other = tasklet.run(both)
+                local ok, err = pcall(function() %s end)
+                assert(not ok and tasklet.TimeoutError:is(err))
+                failing_gate()
+                tasklet.sleep(0.001) -- when the turn ends, it would be reported
+                slow_gate()
+                assert(tasklet.join(other)[3].cause == "because")
+            ]]):format(ending))
+        end
+    end)
+
+    it("2.6 by a join_all that gives up is reported when it fails", function()
+        local result = helper.run_file [[
+            local tasklet = require "tasklet"
+            local slow = tasklet.run(tasklet.sleep, 600)
+            local gate = tasklet.WaitForCall()
+            local failing = tasklet.run(function()
+                tasklet.wait(gate)
+                error("because", 0)
+            end)
+            pcall(tasklet.join_all, {slow, failing, failing}, 0.001)
+            gate()
+            tasklet.sleep(0.001)
+            slow:kill()
+        ]]
+        assert.is_truthy(result.stderr:find("because", 1, true), result.stderr)
+        assert.equal(1, result.status)
     end)
 
     it("2.6 by join_children is not reported when it fails", function()

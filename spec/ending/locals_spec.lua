@@ -45,7 +45,7 @@ describe("locals", function()
             end)
         end
         for i = 1, 3 do
-            assert.equal(i, tasklet.join(siblings[i], 5))
+            assert.equal(i, tasklet.join(siblings[i], 30))
         end
         assert.is_nil(locals().number)
     end))
@@ -102,7 +102,7 @@ describe("locals", function()
         end)
         locals().late = "set later"
         gate()
-        assert.equal("set later", tasklet.join(t, 5))
+        assert.equal("set later", tasklet.join(t, 30))
     end))
 
     it("10.4 inherits again what is set to nil", within(function()
@@ -139,7 +139,7 @@ describe("locals", function()
         end)
         assert.is_true(starter:has_finished())
         starter = nil -- luacheck: no unused
-        assert.equal("kept", tasklet.join(t, 5))
+        assert.equal("kept", tasklet.join(t, 30))
     end))
 
     for name, start in pairs{
@@ -183,7 +183,7 @@ describe("locals", function()
             return locals().key
         end, {daemon = true})
         daemon:start()
-        assert.equal("value", tasklet.join(daemon, 5))
+        assert.equal("value", tasklet.join(daemon, 30))
     end))
 
     -- A chain of metatables as long would be too long for Lua.

@@ -63,7 +63,7 @@ end
 --- That nothing is left that was not there before. A turn of the loop may still have to close
 --- something, and the collector to take something.
 local function check_left(before, what)
-    local limit, now = tasklet.mainloop.now() + 2000, left()
+    local limit, now = tasklet.mainloop.now() + 20000, left()
     while not equal(before, now) and tasklet.mainloop.now() < limit do
         collect()
         tasklet.sleep(0.005)

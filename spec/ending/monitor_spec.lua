@@ -107,7 +107,7 @@ describe("monitor", function()
             return message.value.retval, message.value.tasklet == t
         end)
         gate()
-        assert.same({"result", true}, {tasklet.join(watcher, 5)})
+        assert.same({"result", true}, {tasklet.join(watcher, 30)})
     end))
 
     it("10.3 tells each tasklet that asked", within(function()
@@ -121,7 +121,7 @@ describe("monitor", function()
         end
         gate()
         for i = 1, 3 do
-            assert.equal("result", tasklet.join(watchers[i], 5))
+            assert.equal("result", tasklet.join(watchers[i], 30))
         end
         assert.equal(0, #tasklet.current().mailbox)
     end))
@@ -162,7 +162,7 @@ describe("monitor", function()
         local joiner = tasklet.run(function() return tasklet.join(t) end)
         t:monitor()
         gate()
-        assert.equal("result", tasklet.join(joiner, 5))
+        assert.equal("result", tasklet.join(joiner, 30))
         assert.equal("result", called)
         assert.equal("result", down().retval)
     end))
@@ -182,7 +182,7 @@ describe("monitor", function()
             pcall(tasklet.join, watcher)
             assert.is_true(watcher:has_finished())
             gate()
-            assert.equal("result", tasklet.join(t, 5))
+            assert.equal("result", tasklet.join(t, 30))
         end
     end))
 

@@ -126,7 +126,7 @@ describe("yield_", function()
         local input = tasklet.WaitForIO(pipe.read)
         assert.equal(input, tasklet.wait(input, tasklet.WaitForTimeout(10000)))
         stop = true
-        tasklet.join(spinner, 5)
+        tasklet.join(spinner, 30)
         uv.fs_close(pipe.read)
         uv.fs_close(pipe.write)
     end))
@@ -153,7 +153,7 @@ for name, maker in pairs(makers) do
             assert.equal(0, count)
             fed(maker, t, function() return count >= (maker.once and 1 or 3) end)
             if maker.once then
-                tasklet.join(t, 5)
+                tasklet.join(t, 30)
                 tasklet.sleep(0.01)
                 assert.equal(1, count)
             end

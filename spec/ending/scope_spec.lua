@@ -100,7 +100,7 @@ for name, scope in pairs(forms) do
                 assert.same({1, nil, n = 2}, log[1])
                 assert.equal(t, log[2])
                 assert.is_nil(log[3])
-                assert.same({"result", 2}, {tasklet.join(t, 5)})
+                assert.same({"result", 2}, {tasklet.join(t, 30)})
             end)
             assert.equal("went on", log[3])
         end))
@@ -127,7 +127,7 @@ for name, scope in pairs(forms) do
             assert.same({"body", "first"}, log)
             assert.is_false(outer:has_finished())
             gate()
-            tasklet.join(outer, 5)
+            tasklet.join(outer, 30)
             assert.same({"body", "first", "second", "after"}, log)
         end))
 
@@ -542,7 +542,7 @@ for name, scope in pairs(forms) do
             end)
             call(1)
             call(2)
-            assert.equal(2, tasklet.join(t, 5))
+            assert.equal(2, tasklet.join(t, 30))
         end))
 
         it("10.1 is collected with its members", within(function()

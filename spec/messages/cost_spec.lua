@@ -18,10 +18,17 @@ local function cost(work, n, times)
 end
 
 --- Work for an eighth of the messages must cost about an eighth: linear gives a ratio of 8, and
---- one rescan of what is deferred at every message gives 64.
+--- one rescan of what is deferred at every message gives 64, each time. What others do to the
+--- machine's memory passes.
 local function check_linear(work)
-    local small = cost(work, COUNT // 8, 3)
-    local large = cost(work, COUNT, 1)
+    local small, large = math.huge, math.huge
+    for _ = 1, 5 do
+        small = math.min(small, cost(work, COUNT // 8, 3))
+        large = math.min(large, cost(work, COUNT, 1))
+        if large < 24 * small then
+            break
+        end
+    end
     local text = ("%.3f s for an eighth, %.3f s for all"):format(small, large)
     assert.is_true(large < 24 * small, text)
 end

@@ -532,23 +532,117 @@ describe("nested pumps", function()
     end)
 end)
 
-describe("pump in short-lived generators", function()
-    -- Lua does not say how far a hook's count has come when a coroutine ends.
-    pending("7.6 counts what they do", function()
+describe("pump with a budget, and coroutines that end soon", function()
+    it("7.6 counts what they do", function()
         helper.within_loop(function()
             local made = 0
             local t = tasklet.new(function()
                 while true do
                     made = made + 1
                     coroutine.wrap(function()
-                        for _ = 1, 900 do -- not long enough to be seen by itself
+                        for _ = 1, 900 do -- less than Lua tells of by itself
                         end
                     end)()
                 end
             end)()
             assert.equal(t, tasklet.pump(20000))
             t:kill()
-            assert.is_true(made <= 50, ("%d generators in 20,000 instructions"):format(made))
+            assert.is_true(made >= 20 and made <= 23,
+                ("%d generators in 20,000 instructions"):format(made))
         end)
     end)
+
+    local function some()
+        for _ = 1, 100 do -- some instructions
+        end
+    end
+    local closing = {__close = some}
+
+    -- Each does the same again each time round.
+    local bodies = {
+        ["return"] = function() coroutine.wrap(some)() end,
+        ["return, resumed"] = function() coroutine.resume(coroutine.create(some)) end,
+        ["yield once"] = function()
+            coroutine.wrap(function() some() coroutine.yield() end)()
+        end,
+        ["yield often"] = function()
+            for _ in coroutine.wrap(function()
+                for i = 1, 5 do
+                    some()
+                    coroutine.yield(i)
+                end
+            end) do
+                some()
+            end
+        end,
+        ["raise"] = function() pcall(coroutine.wrap(function() some() error("raised") end)) end,
+        ["raise, resumed"] = function()
+            coroutine.resume(coroutine.create(function() some() error("raised") end))
+        end,
+        ["raise and close"] = function()
+            pcall(coroutine.wrap(function()
+                local _ <close> = setmetatable({}, closing)
+                error("raised")
+            end))
+        end,
+        ["are closed"] = function()
+            local co = coroutine.create(function()
+                local _ <close> = setmetatable({}, closing)
+                coroutine.yield()
+            end)
+            coroutine.resume(co)
+            coroutine.close(co)
+        end,
+        ["are nested"] = function()
+            coroutine.wrap(function()
+                some()
+                coroutine.wrap(function() some() coroutine.wrap(some)() some() end)()
+                some()
+            end)()
+        end,
+        ["run under a sort"] = function()
+            table.sort({2, 1}, function(a, b) coroutine.wrap(some)() return a < b end)
+        end,
+    }
+
+    --- Does it come to its end with that budget?
+    local function ends(body, times, budget)
+        local t = tasklet.new(function()
+            for _ = 1, times do
+                body()
+            end
+            for _ = 1, 2000 do -- here it can be interrupted
+            end
+        end)()
+        local over = tasklet.pump(budget)
+        assert(over == nil or over == t)
+        t:kill()
+        return over == nil
+    end
+
+    --- The least budget with which it does.
+    local function least(body, times)
+        local low, high = 1, 100000
+        while low < high do
+            local middle = (low + high) // 2
+            if ends(body, times, middle) then
+                high = middle
+            else
+                low = middle + 1
+            end
+        end
+        return low
+    end
+
+    for name, body in pairs(bodies) do
+        it("7.6 is exact to 1,000 instructions: that " .. name, function()
+            helper.within_loop(function()
+                local one, two = least(body, 1), least(body, 2)
+                local expected = one + 99 * (two - one)
+                assert.is_true(two - one > 100, "it does something")
+                assert.is_true(ends(body, 100, expected + 1000), "with more")
+                assert.is_false(ends(body, 100, expected - 1000), "with less")
+            end)
+        end)
+    end
 end)

@@ -16,7 +16,7 @@ describe("a number that a script chooses", function()
     it("6.5 may be too many arguments for a join callback", within(function()
         local t = tasklet.run(function() tasklet.sleep(0.001) end)
         assert.has_error(function() t:add_join_callback(print, table.unpack({}, 1, 100000)) end)
-        tasklet.join(t, 5)
+        tasklet.join(t, 30)
     end))
 
     it("6.2 may be more results than a stack has room for", function()
@@ -45,7 +45,7 @@ describe("a number that a script chooses", function()
             end
         end)
         call(n + 1)
-        tasklet.join(t, 5)
+        tasklet.join(t, 30)
         for i = 1, n + 1 do
             assert.equal(i, seen[i])
         end

@@ -19,7 +19,7 @@ describe("a killed tasklet", function()
             trace[3] = "gave way"
         end)
         t:kill()
-        tasklet.join(t, 5)
+        tasklet.join(t, 30)
         assert.same({ false, "slept", "gave way" }, trace)
     end))
 
@@ -56,7 +56,7 @@ describe("a killed tasklet", function()
             second = pcall(tasklet.sleep, 0.001)
         end)
         gate()
-        tasklet.join(t, 5)
+        tasklet.join(t, 30)
         assert.same({ false, true }, { first, second })
     end))
 

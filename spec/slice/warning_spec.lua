@@ -5,12 +5,12 @@
 local helper = require "spec.helper"
 
 -- In front of each script: `spin(ms)` runs so long without waiting, `busy(ms)` does so in a C
--- function's callback.
+-- function's callback. By the processor's time: what other programs take is no slice of ours.
 local common = [[
     local tasklet = require "tasklet"
     local function spin(ms)
-        local stop = tasklet.mainloop.now() + ms
-        while tasklet.mainloop.now() < stop do
+        local stop = os.clock() + ms / 1000
+        while os.clock() < stop do
         end
     end
     local function busy(ms)
@@ -41,14 +41,16 @@ describe("a C function that is in the way of a slice", function()
     it("7.6 is warned of by its name, with the tasklet's", function()
         local warnings, result = warnings_of [[
             tasklet.set_timeslice(5)
-            tasklet.new(function() busy(100) end, {name = "sorter"}):start()
-            print "done"
+            local start = tasklet.mainloop.now()
+            tasklet.new(function() busy(300) end, {name = "sorter"}):start()
+            print(tasklet.mainloop.now() - start)
         ]]
-        assert.equal("done\n", result.stdout)
         assert.equal(1, #warnings, result.stderr)
         local ms = warnings[1]:match("C function 'table.sort' could not be interrupted for (%d+) ms")
         assert.is_truthy(ms, warnings[1])
-        assert.is_true(tonumber(ms) >= 90, warnings[1])
+        -- When the watchdog sees that it is late, is its own affair; when it is over, is not.
+        assert.is_true(tonumber(ms) >= 150, warnings[1])
+        assert.is_true(tonumber(ms) <= tonumber(result.stdout), warnings[1])
         assert.is_truthy(warnings[1]:find("'sorter'", 1, true), warnings[1])
     end)
 
@@ -56,13 +58,13 @@ describe("a C function that is in the way of a slice", function()
         local warnings, result = warnings_of [[
             tasklet.set_timeslice(5)
             tasklet.run(function()
-                busy(50)
+                busy(300)
                 for _ = 1, 5 do
                     tasklet.sleep(0.02)
                     math.abs(1)
                     print(select("#", 1, 2))
                 end
-                busy(50)
+                busy(300)
                 tasklet.sleep(0.02)
                 math.abs(1)
             end)
@@ -80,7 +82,7 @@ describe("a C function that is in the way of a slice", function()
             spin(30)
             tasklet.set_timeslice(0)
             spin(50)
-            busy(50)
+            busy(100)
             math.abs(1)
         ]]
         assert.same({}, warnings)
@@ -102,11 +104,34 @@ describe("a C function that is in the way of a slice", function()
         assert.same({}, warnings)
     end)
 
+    it("7.6 is not warned of if it is below the tasklet, in another one", function()
+        local warnings = warnings_of [[
+            tasklet.set_timeslice(2)
+            local function work()
+                for _ = 1, 20 do
+                    spin(5)
+                    for _ = 1, 10000 do
+                        math.abs(1)
+                    end
+                end
+            end
+            for _, body in ipairs{work, function() coroutine.wrap(work)() end} do
+                local run = tasklet.run
+                table.sort({2, 1}, function(a, b)
+                    run(body)
+                    run = math.type -- once is enough
+                    return a < b
+                end)
+            end
+        ]]
+        assert.same({}, warnings)
+    end)
+
     it("7.6 is not warned of while nothing is late", function()
         local warnings = warnings_of [[
-            tasklet.set_timeslice(50)
-            for _ = 1, 100 do
-                busy(1)
+            tasklet.set_timeslice(100)
+            for _ = 1, 20 do
+                busy(10)
                 tasklet.yield_()
             end
         ]]

@@ -96,6 +96,25 @@ local options = {
     {"tasklet.WaitForMessages{discard = {{}}}", "discard", "table"},
 }
 
+-- assignment, what was expected
+local attributes = {
+    {"a.daemon = 1", "'daemon' (boolean expected, got number)"},
+    {"a.daemon = nil", "'daemon' (boolean expected, got nil)"},
+    {"a.daemon = 'true'", "'daemon' (boolean expected, got string)"},
+    {"a.timeout = {}", "'timeout' (number or nil expected, got table)"},
+    {"a.timeout = 'soon'", "'timeout' (number or nil expected, got string)"},
+    {"a.timeout = 0/0", "'timeout' (number of seconds expected, got NaN)"},
+}
+
+describe("a wrong value for an attribute", function()
+    for _, row in ipairs(attributes) do
+        it("1.4 raises at the assignment, and names it: " .. row[1], function()
+            local err = raised(row[1], tasklet.new())
+            assert.equal("there:2: bad value for attribute " .. row[2], err)
+        end)
+    end
+end)
+
 describe("a wrong argument", function()
     for _, row in ipairs(functions) do
         local text, index, name, expected = table.unpack(row)

@@ -19,7 +19,7 @@ describe("WaitForCall", function()
         tasklet.sleep(0)
         assert.is_false(t:has_finished())
         call(1, nil, "three", nil)
-        local same, args = tasklet.join(t, 2)
+        local same, args = tasklet.join(t, 30)
         assert.is_true(same)
         assert.same({ n = 4, 1, nil, "three" }, args)
     end))
@@ -108,7 +108,7 @@ describe("WaitForCall", function()
             call.return_value = "later"
         end)
         assert.equal("handled", (call()))
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         assert.equal("later", (call()))
     end))
 
@@ -184,7 +184,7 @@ describe("WaitForCall", function()
         for _, k in ipairs { 3, 5, 1, 3 } do
             calls[k]()
         end
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         assert.same({ 3, 5, 1, 3 }, trace)
     end))
 

@@ -214,7 +214,7 @@ for _, row in ipairs(rows) do
             end)
             assert.is_false(t:has_finished())
             c:fire(t)
-            assert.is_true(tasklet.join(t, 5))
+            assert.is_true(tasklet.join(t, 30))
             c:finish()
         end))
 
@@ -229,7 +229,7 @@ for _, row in ipairs(rows) do
                     return c:given(tasklet.wait { call, never, c.condition })
                 end)
                 c:fire(t)
-                assert.is_true(tasklet.join(t, 5))
+                assert.is_true(tasklet.join(t, 30))
                 c:finish()
             end
         end))
@@ -244,13 +244,13 @@ for _, row in ipairs(rows) do
             end)
             for i = 1, 3 do
                 c:fire(t)
-                local limit = tasklet.mainloop.now() + 5000
+                local limit = tasklet.mainloop.now() + 20000
                 while count < i do
                     assert(tasklet.mainloop.now() < limit)
                     tasklet.sleep(0.001)
                 end
             end
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
             c:finish()
         end))
 
@@ -267,7 +267,7 @@ for _, row in ipairs(rows) do
             settle()
             assert.same({ true }, trace)
             call()
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
             assert.same({ true, true }, trace)
             c:finish()
         end))
@@ -286,7 +286,7 @@ for _, row in ipairs(rows) do
             if not row.keeps then
                 c:fire(t)
             end
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
             assert.same({ true, true, true }, trace)
             c:finish()
         end))
@@ -300,7 +300,7 @@ for _, row in ipairs(rows) do
             end)
             call()
             c:fire(t)
-            assert.is_true(tasklet.join(t, 5))
+            assert.is_true(tasklet.join(t, 30))
             c:finish()
         end))
 
@@ -317,7 +317,7 @@ for _, row in ipairs(rows) do
             c:fire(t)
             tasklet.sleep(0.03)
             call()
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
             assert.same({ true, true }, trace)
             c:finish()
         end))
@@ -333,7 +333,7 @@ for _, row in ipairs(rows) do
                 return c:given(tasklet.wait(c.condition))
             end)
             c:fire(other)
-            assert.is_true(tasklet.join(other, 5))
+            assert.is_true(tasklet.join(other, 30))
             c:finish()
         end))
 
@@ -365,7 +365,7 @@ for _, row in ipairs(rows) do
                 return c:given(tasklet.wait(c.condition))
             end)
             c:fire(other)
-            assert.is_true(tasklet.join(other, 5))
+            assert.is_true(tasklet.join(other, 30))
             c:finish()
         end))
 
@@ -380,7 +380,7 @@ for _, row in ipairs(rows) do
             assert.truthy(tostring(err):find("kinds_spec.lua:%d+:"), tostring(err))
             assert.is_false(holder:has_finished())
             c:fire(holder)
-            assert.is_true(tasklet.join(holder, 5))
+            assert.is_true(tasklet.join(holder, 30))
             c:finish()
         end))
 
@@ -407,7 +407,7 @@ for _, row in ipairs(rows) do
                 end
             end
             fire()
-            assert.is_true(tasklet.join(t, 5))
+            assert.is_true(tasklet.join(t, 30))
             if c.finish then
                 c.finish(true)
             end
@@ -435,7 +435,7 @@ for _, row in ipairs(rows) do
                 settle()
                 assert.same({ true }, trace)
                 call()
-                tasklet.join(t, 5)
+                tasklet.join(t, 30)
                 assert.same({ true, true }, trace)
                 if finish then
                     finish(false)
@@ -472,7 +472,7 @@ for _, row in ipairs(rows) do
                 for _ = 1, 2 * count do
                     call()
                 end
-                tasklet.join(t, 5)
+                tasklet.join(t, 30)
             end
             times(1)
             local before = descriptors()
@@ -501,13 +501,13 @@ for _, row in ipairs(rows) do
             call()
             note()
             c:fire(t)
-            local limit = tasklet.mainloop.now() + 5000
+            local limit = tasklet.mainloop.now() + 20000
             while #trace < 5 and tasklet.mainloop.now() < limit do
                 tasklet.sleep(0.001)
             end
             note()
             call()
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
             note()
             assert.same({ false, false, false, false, true, false, false }, trace)
             c:finish()
@@ -647,7 +647,7 @@ describe("all kinds at once", function()
                     return firing:given(tasklet.wait(list))
                 end)
                 firing:fire(t)
-                assert.is_true(tasklet.join(t, 5), chosen.name)
+                assert.is_true(tasklet.join(t, 30), chosen.name)
             end
             for _, c in ipairs(all) do
                 c:finish()

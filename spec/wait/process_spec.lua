@@ -43,9 +43,12 @@ local function state_of(pid)
     return state, tonumber(parent)
 end
 
+-- By how much a checker that runs all this stretches time.
+local patience = tonumber(os.getenv "TASKLET_PATIENCE") or 1
+
 -- Returns once the child is dead, but nobody has waited for it, without turning the loop.
 local function until_zombie(pid)
-    local limit = tasklet.mainloop.now() + 5000
+    local limit = tasklet.mainloop.now() + 10000 * patience
     while state_of(pid) ~= "Z" do
         assert(tasklet.mainloop.now() < limit, "it does not end")
     end
@@ -64,9 +67,6 @@ local function zombies()
     end
     return count
 end
-
--- By how much a checker that runs all this stretches time.
-local patience = tonumber(os.getenv "TASKLET_PATIENCE") or 1
 
 -- Waits for the child's end, and gives reason and status.
 local function ended(pid)
@@ -136,7 +136,7 @@ for _, way in ipairs(ways) do
 
         it("4.2 fires again when it is yielded again, with the same", within(function()
             local pid, finish = start("exit 4")
-            local condition, timeout = WaitForProcess(pid), WaitForTimeout(5000)
+            local condition, timeout = WaitForProcess(pid), WaitForTimeout(10000 * patience)
             for _ = 1, 3 do
                 assert.is_true(tasklet.wait(condition, timeout) == condition)
                 assert.same({ "exit", 4 }, { condition.reason, condition.status })
@@ -154,7 +154,7 @@ for _, way in ipairs(ways) do
                 all[i] = tasklet.run(function() return ended(pid) end)
             end
             for _, t in ipairs(all) do
-                assert.same({ "exit", 6 }, { tasklet.join(t, 5) })
+                assert.same({ "exit", 6 }, { tasklet.join(t, 30) })
             end
             finish()
             assert.equal(0, zombies())
@@ -196,7 +196,7 @@ describe("a child started by luv", function()
         table.sort(codes)
         assert.same({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, codes)
         for i, t in ipairs(all) do
-            assert.equal(2 * i, tasklet.join(t, 5))
+            assert.equal(2 * i, tasklet.join(t, 30))
         end
         assert.equal(0, zombies())
     end))
@@ -243,7 +243,7 @@ describe("WaitForProcess", function()
             tasklet.sleep(0)
             assert.same({ nil, "exit", 9 }, { os.execute("exit 9") })
         end
-        assert.same({ "exit", 3 }, { tasklet.join(t, 5) })
+        assert.same({ "exit", 3 }, { tasklet.join(t, 30) })
         file:close()
     end))
 

@@ -27,7 +27,7 @@ describe("WaitForSignal", function()
         emitter:emit("closed", "not this one")
         assert.is_false(t:has_finished())
         emitter:emit("moved", 1, nil, "three", nil)
-        local same, object, args = tasklet.join(t, 2)
+        local same, object, args = tasklet.join(t, 30)
         assert.is_true(same)
         assert.is_true(rawequal(emitter, object))
         assert.same({ n = 4, 1, nil, "three" }, args)
@@ -39,7 +39,7 @@ describe("WaitForSignal", function()
             return tasklet.wait(WaitForSignal(emitter, "s")).signal_args
         end)
         emitter:emit("s")
-        assert.same({ n = 0 }, (tasklet.join(t, 2)))
+        assert.same({ n = 0 }, (tasklet.join(t, 30)))
     end))
 
     it("4.3 fires for each emission while it is waited for", within(function()
@@ -100,7 +100,7 @@ describe("WaitForSignal", function()
         two:emit("a")
         one:emit("b")
         one:emit("a")
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         assert.same({ "2a", "1b", "1a" }, trace)
     end))
 
@@ -122,8 +122,8 @@ describe("WaitForSignal", function()
         local a = waiter("a", function() emitter:emit("s", 2) end)
         local b = waiter("b")
         emitter:emit("s", 1)
-        tasklet.join(a, 2)
-        tasklet.join(b, 2)
+        tasklet.join(a, 30)
+        tasklet.join(b, 30)
         table.sort(trace)
         -- Each gets both, whatever the order.
         assert.same({ "a1", "a2", "b1", "b2" }, trace)
@@ -139,6 +139,24 @@ describe("WaitForSignal", function()
         assert.is_false((pcall(WaitForSignal)))
         assert.is_false((pcall(WaitForSignal, nil, "s")))
     end)
+
+    it("4.3 raises a TaskletError for an emitter that is destroyed, as emit does", within(function()
+        local emitter = Emitter { "s" }
+        local before = WaitForSignal(emitter, "s")
+        emitter:destroy()
+        for text, argument in pairs {
+            ["tasklet.WaitForSignal(a, 's')"] = emitter,
+            ["a:emit('s')"] = emitter,
+            ["a:connect('s', print)"] = emitter,
+            ["tasklet.wait(a)"] = before,
+        } do
+            local chunk = assert(load("local tasklet, a = ...\n" .. text .. "\n", "=there"))
+            local ok, err = pcall(chunk, tasklet, argument)
+            assert.is_false(ok, text)
+            assert.is_true(tasklet.TaskletError:is(err), text)
+            assert.equal("there:2: the emitter is destroyed", tostring(err))
+        end
+    end))
 
     it("4.3 raises for an undeclared name, and names it", function()
         local emitter = Emitter { "declared" }
@@ -274,7 +292,7 @@ describe("an emitter", function()
             return tasklet.wait(WaitForSignal(emitter, "s")).destroyed
         end)
         emitter:emit("s")
-        assert.falsy((tasklet.join(t, 2)))
+        assert.falsy((tasklet.join(t, 30)))
     end))
 
     it("4.3 destroyed while its tasklet is busy, keeps that as 3.7 says", within(function()
@@ -291,7 +309,7 @@ describe("an emitter", function()
             return last, before or false, event == condition, condition.destroyed
         end)
         go()
-        assert.same({ "last", false, true, true }, { tasklet.join(t, 5) })
+        assert.same({ "last", false, true, true }, { tasklet.join(t, 30) })
     end))
 end)
 
@@ -311,7 +329,7 @@ describe("a class of emitters", function()
         a:emit("gone", "a")
         assert.is_false(t:has_finished())
         b:emit("gone", "b")
-        assert.equal("b", tasklet.join(t, 2))
+        assert.equal("b", tasklet.join(t, 30))
         assert.is_false((pcall(WaitForSignal, a, "undeclared")))
         assert.is_false((pcall(a.emit, a, "undeclared")))
     end))
@@ -331,7 +349,7 @@ describe("a class of emitters", function()
         early:emit("clicked", 1)
         late:emit("clicked", 2)
         early:emit("clicked", 3)
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         assert.is_true(rawequal(early, seen[1][1]))
         assert.is_true(rawequal(late, seen[2][1]))
         assert.is_true(rawequal(early, seen[3][1]))
@@ -349,7 +367,7 @@ describe("a class of emitters", function()
         plain:emit("clicked")
         assert.is_false(t:has_finished())
         button:emit("clicked")
-        assert.is_true(rawequal(button, (tasklet.join(t, 2))))
+        assert.is_true(rawequal(button, (tasklet.join(t, 30))))
     end))
 
     it("4.3 is left by a condition that is disarmed", within(function()
@@ -364,7 +382,7 @@ describe("a class of emitters", function()
         button:emit("clicked")
         assert.same({ true }, trace)
         call()
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         assert.same({ true, true }, trace)
     end))
 
@@ -388,7 +406,7 @@ describe("tasklet.signals", function()
         tasklet.sleep(0.002)
         assert.is_false(t:has_finished())
         raise "sighup"
-        local same, object = tasklet.join(t, 5)
+        local same, object = tasklet.join(t, 30)
         assert.is_true(same)
         assert.is_true(rawequal(tasklet.signals, object))
     end))
@@ -400,7 +418,7 @@ describe("tasklet.signals", function()
         end)
         tasklet.sleep(0)
         assert(os.execute("kill -HUP $PPID"))
-        assert.is_true(tasklet.join(t, 5))
+        assert.is_true(tasklet.join(t, 30))
     end))
 
     it("4.4 again and again, each of them when its time comes", within(function()
@@ -411,7 +429,7 @@ describe("tasklet.signals", function()
                     return tasklet.wait(condition, WaitForTimeout(5000)) == condition
                 end)
                 raise(name:lower())
-                assert.is_true(tasklet.join(t, 5), name)
+                assert.is_true(tasklet.join(t, 30), name)
             end
         end
     end))
@@ -425,11 +443,11 @@ describe("tasklet.signals", function()
         end
         raise "sigusr2"
         for i = 1, 3 do
-            tasklet.join(all[i], 5)
+            tasklet.join(all[i], 30)
         end
         assert.is_false(all[4]:has_finished())
         raise "sigwinch"
-        tasklet.join(all[4], 5)
+        tasklet.join(all[4], 30)
     end))
 
     it("4.4 one that arrives while its tasklet is busy is kept", within(function()
@@ -464,7 +482,7 @@ describe("tasklet.signals", function()
         local a, b = waiter(), waiter()
         a:kill()
         raise "sighup"
-        assert.is_true(tasklet.join(b, 5))
+        assert.is_true(tasklet.join(b, 30))
     end))
 
     it("4.4 has no others", function()

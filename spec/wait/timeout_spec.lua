@@ -21,7 +21,7 @@ describe("WaitForTimeout", function()
             assert.is_true(tasklet.wait(timeout) == timeout)
             local elapsed = now() - begun
             assert.is_true(elapsed >= ms, ms .. " ms took " .. elapsed)
-            assert.is_true(elapsed < ms + 1000, ms .. " ms took " .. elapsed)
+            assert.is_true(elapsed < ms + 15000, ms .. " ms took " .. elapsed)
         end
     end))
 
@@ -48,7 +48,7 @@ describe("WaitForTimeout", function()
             end)
         end
         for _, t in ipairs(all) do
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
         end
         assert.equal(0, early)
     end))
@@ -60,7 +60,7 @@ describe("WaitForTimeout", function()
             fired = true
         end)
         assert.is_false(fired)
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         assert.is_true(fired)
     end))
 
@@ -78,27 +78,27 @@ describe("WaitForTimeout", function()
         for i = 1, 2000 do
             seed = (seed * 1103515245 + 12345) % 2147483648
             local ms = seed // 65536 % 60
+            -- When it is due: at the earliest, and at the latest.
+            local due = { from = now() + ms, to = nil }
             all[i] = tasklet.run(function()
-                local begun = now()
                 tasklet.wait(WaitForTimeout(ms))
-                local ended = now()
-                if ended - begun < ms then
+                if now() < due.from then
                     early = early + 1
                 end
-                -- It was due between these two.
-                trace[#trace + 1] = { from = begun + ms, ended = ended }
+                trace[#trace + 1] = due
             end)
+            due.to = now() + ms
         end
         for _, t in ipairs(all) do
             tasklet.join(t, 10)
         end
         assert.equal(0, early)
         assert.equal(2000, #trace)
-        -- Nobody comes before another one that was due a good deal sooner.
+        -- Nobody comes before another one that was due sooner.
         local latest = 0
-        for i, entry in ipairs(trace) do
-            assert.is_true(entry.from > latest - 20, "number " .. i)
-            latest = math.max(latest, entry.from)
+        for i, due in ipairs(trace) do
+            assert.is_true(due.to >= latest, "number " .. i)
+            latest = math.max(latest, due.from)
         end
     end))
 
@@ -111,7 +111,7 @@ describe("WaitForTimeout", function()
             end)
         end
         for _, t in ipairs(all) do
-            tasklet.join(t, 5)
+            tasklet.join(t, 30)
         end
         for i = 1, 50 do
             assert.equal(i, trace[i])
@@ -130,17 +130,28 @@ end)
 
 describe("restart", function()
     it("4 counts again from zero", within(function()
-        local timeout, restarted = WaitForTimeout(40), nil
-        local t = tasklet.run(function()
-            tasklet.wait(timeout)
-            return now()
-        end)
-        for _ = 1, 2 do
-            tasklet.sleep(0.015)
-            restarted = now()
-            timeout:restart()
+        local times = 0
+        for _ = 1, 20 do
+            local timeout, restarted = WaitForTimeout(40), nil
+            local t = tasklet.run(function()
+                tasklet.wait(timeout)
+                return now()
+            end)
+            for _ = 1, 2 do
+                tasklet.sleep(0.015)
+                if not t:has_finished() then -- the machine has not stood still
+                    restarted = now()
+                    timeout:restart()
+                    times = times + 1
+                end
+            end
+            local ended = tasklet.join(t, 30)
+            assert.is_true(not restarted or ended - restarted >= 40)
+            if times >= 2 then
+                break
+            end
         end
-        assert.is_true(tasklet.join(t, 5) - restarted >= 40)
+        assert.is_true(times >= 2)
     end))
 
     it("4 counts again from zero for the tasklet's next yield, too", within(function()
@@ -159,11 +170,15 @@ describe("restart", function()
         local t = tasklet.run(function() tasklet.wait(timeout) end)
         for _ = 1, 6 do
             spin_until(now() + 10)
+            local restarted = now()
             timeout:restart()
             tasklet.sleep(0)
-            assert.is_false(t:has_finished())
+            if t:has_finished() then -- the machine stood still
+                assert.is_true(now() - restarted >= 30)
+                break
+            end
         end
-        tasklet.join(t, 5)
+        tasklet.join(t, 30)
     end))
 
     it("4 does nothing before it is armed", within(function()
@@ -188,7 +203,7 @@ describe("restart", function()
         tasklet.sleep(0.015)
         assert.same({ true }, trace)
         call()
-        tasklet.join(t, 2)
+        tasklet.join(t, 30)
         timeout:restart()
         tasklet.sleep(0.015)
         assert.same({ true, true }, trace)
@@ -212,7 +227,7 @@ describe("restart", function()
         end)
         tasklet.sleep(0.005)
         restarted:restart()
-        assert.is_true(tasklet.join(t, 5))
+        assert.is_true(tasklet.join(t, 30))
     end))
 end)
 

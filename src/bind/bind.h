@@ -37,16 +37,17 @@ enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV
 
 struct tk_body {
     struct tk_task task;
-    lua_State *co;    /* NULL: not begun, or ended */
-    uint32_t number;  /* "#7" */
-    int anchor;       /* LUA_NOREF: not anchored */
-    bool begun : 1;   /* its body has run */
-    bool waiting : 1; /* gave way to wait for its wait list */
-    bool event : 1;   /* an event is unread: in the table of events */
-    bool stock : 1;   /* gave way through Lua's own coroutine.yield */
-    bool pooled : 1;  /* the coroutine is ours and nobody has seen it */
-    bool named : 1;   /* BODY is a name, not the function */
-    bool fields : 1;  /* has fields of its own: in the table of fields */
+    lua_State *co;     /* NULL: not begun, or ended */
+    uint32_t number;   /* "#7" */
+    uint32_t expected; /* how many are going to join it */
+    int anchor;        /* LUA_NOREF: not anchored */
+    bool begun : 1;    /* its body has run */
+    bool waiting : 1;  /* gave way to wait for its wait list */
+    bool event : 1;    /* an event is unread: in the table of events */
+    bool stock : 1;    /* gave way through Lua's own coroutine.yield */
+    bool pooled : 1;   /* the coroutine is ours and nobody has seen it */
+    bool named : 1;    /* BODY is a name, not the function */
+    bool fields : 1;   /* has fields of its own: in the table of fields */
     bool callbacks : 1;
     bool failed : 1;         /* the outcome is {error, traceback} */
     bool packed : 1;         /* the outcome is a list of results with `n` */
@@ -65,15 +66,14 @@ struct tk_body {
     bool ignore_nesting : 1; /* is preempted in nested runs, too */
     bool member : 1;         /* of a scope: in the table of members */
     bool library : 1;        /* is inside a part of the library that must not be cut */
-    bool expected : 1;       /* somebody is going to join it */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
 };
 
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
-    uint64_t budget; /* instructions; 0: no limit */
-    uint64_t used;   /* by the tasklet that runs, since it was resumed */
-    int step;
+    uint64_t budget;      /* instructions; 0: no limit */
+    uint64_t used;        /* by the tasklet that runs, since it was resumed */
+    int place;            /* of tk_count_left */
     struct tk_body *over; /* who has used it up */
 };
 
@@ -82,8 +82,12 @@ struct tk_bind_hooks {
     void (*error)(void *context, const char *text);
     /* Monotonic time in nanoseconds. */
     uint64_t (*now)(void *context);
-    /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice (ns; 0: no
-     * more). NULL, or why it cannot. */
+    /* The same by the system's clock, where that is virtual: for what the processor does. */
+    uint64_t (*system_now)(void *context);
+    /* Fires the timers that are due. */
+    void (*due)(void *context);
+    /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
+     * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
 };
 
@@ -101,6 +105,7 @@ enum {
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
     TABLE_FAILED,    /* tasklets to be reported */
+    TABLE_UNTOLD,    /* a queue of tasklets whose end is to be told */
     TABLE_MODULE,
     TABLE_TASKLET, /* metatables */
     TABLE_MESSAGE,
@@ -156,12 +161,15 @@ struct tk_bind {
     uint64_t calls; /* the serial number of the last one */
     int failures;   /* tasklets that failed and that nobody has looked at */
     int reports;    /* of them, those to be reported at the end of this turn */
+    bool telling;   /* join callbacks are being called: an end meanwhile is told after them */
+    lua_Integer told, untold; /* places in the queue of those: the last one taken, and put there */
     size_t anchored;
     volatile unsigned resumes; /* counts what the watchdog watches */
     uint64_t slice;            /* ns; 0: no preemption */
     unsigned late_count;       /* `resumes` when the slice was found late */
-    uint64_t late_since;       /* and when */
-    const void *obstacle;      /* the C function that stood in the way then */
+    unsigned late;             /* how many times it was found so since then */
+    uint64_t late_since;       /* when the time began that it is late by, and a slice */
+    const void *obstacle;      /* the C function that stood in the way then; `bind`: none */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
     int places;                /* of anchors */
@@ -321,6 +329,8 @@ void tk_throw_open(lua_State *L, struct tk_bind *bind);
 void tk_slice_late(struct tk_bind *bind);
 /* A coroutine is about to be resumed, and somebody pumps with a budget. */
 void tk_pump_watch(struct tk_bind *bind, lua_State *co);
+/* Another one is about to be, or it has ended or given way: what it has done is counted. */
+void tk_pump_count(struct tk_bind *bind, lua_State *co);
 /* A hook that raises what is to be raised in the current tasklet. */
 void tk_raise_hook(lua_State *L, lua_Debug *ar);
 void tk_slice_open(lua_State *L, struct tk_bind *bind);
@@ -336,6 +346,9 @@ void tk_report_open(lua_State *L, struct tk_bind *bind);
 /* If the tasklet at `index` is a member of a scope: it is no more. */
 void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 
+/* Tells of the ends that are to be told. */
+void tk_tell_ends(lua_State *L, struct tk_bind *bind);
+
 /* The coroutine is over: `count` values are on its stack, or one error on L's if it has none. */
 void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int count, bool sound);
 
@@ -348,6 +361,8 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind);
 
 /* Resumes all that the scheduler gives. */
 void tk_drive(struct tk_bind *bind);
+/* The same where others come to run than those who were just woken: all ends are told before. */
+void tk_drive_turn(struct tk_bind *bind);
 /*
  * Lets the batch run, then goes on with `k`: by giving way where the caller can, else nested. For
  * use as `return tk_hand_over(...)`.
@@ -499,6 +514,13 @@ void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signa
 
 /* require.c */
 void tk_require_open(lua_State *L, struct tk_bind *bind);
+
+/* count.c */
+
+/* Where tk_count_left finds what it reads; -1: nowhere. */
+int tk_count_place(void);
+/* How many instructions are left before the hook of a coroutine is called. */
+int tk_count_left(lua_State *co, int place);
 
 /* coroutine.c */
 /* A coroutine is a tasklet's, or waits with one: scripts cannot resume or close it. */

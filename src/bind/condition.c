@@ -365,8 +365,9 @@ static int construct(lua_State *L)
     if (rc < 0) {
         int at = kind->params[fault.arg].option ? options : fault.arg + 1;
 
-        return fault.code == TK_ENOMEM ? tk_raise_fault(L, &fault)
-                                       : luaL_argerror(L, at, fault.text);
+        return fault.code == TK_ENOMEM || fault.code == TK_ESTATE
+                   ? tk_raise_fault(L, &fault)
+                   : luaL_argerror(L, at, fault.text);
     }
     wait->priority = priority;
     lua_pushvalue(L, lua_upvalueindex(3));

@@ -64,6 +64,7 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
     if (args < 0 && bind->raise_by_hook) {
         lua_sethook(co, tk_raise_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
     } else if (bind->pump != NULL) {
+        tk_pump_count(bind, L);
         tk_pump_watch(bind, co);
     }
     if (blocks && bind->barrier++ == 0) {
@@ -72,6 +73,10 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
     bind->running = co;
     bind->gave_way = false;
     status = lua_resume(co, L, args < 0 ? 0 : args, &count);
+    if (bind->pump != NULL) {
+        tk_pump_count(bind, co);
+        tk_pump_count(bind, L); /* less is left for it */
+    }
     bind->L = L;
     bind->running = running;
     bind->blocked_at = blocked_at;
@@ -131,6 +136,9 @@ static int deliver(lua_State *L, struct tk_bind *bind, lua_State *co, int count,
     if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
         lua_pop(L, 1);
         lua_resetthread(co); /* closes its variables; their errors come instead */
+        if (bind->pump != NULL) {
+            tk_pump_count(bind, co);
+        }
         lua_xmove(co, L, 1);
     }
     if (lua_type(L, -1) == LUA_TSTRING) {
@@ -226,9 +234,15 @@ static int close_coroutine(lua_State *L)
     if (co != NULL && co != L && tk_is_owned(L, bind, co)) {
         return luaL_error(L, "cannot close a coroutine that belongs to a tasklet");
     }
+    if (co != NULL && bind->pump != NULL) {
+        tk_pump_watch(bind, co);
+    }
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    if (co != NULL && bind->pump != NULL) {
+        tk_pump_count(bind, co);
+    }
     return lua_gettop(L);
 }
 

@@ -158,6 +158,46 @@ static bool is_observed(lua_State *L, struct tk_bind *bind, int index, const str
            (body->monitored && tk_has_monitors(L, bind, index));
 }
 
+/*
+ * Tells of the end of the tasklet at `index`. A join callback may end others that have callbacks:
+ * those are called when it is over, not inside of it, so that a chain of them costs no C stack.
+ */
+static void tell(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
+{
+    bool outermost = body->callbacks && !bind->telling;
+
+    if (outermost) {
+        bind->telling = true;
+    }
+    tk_call_callbacks(L, bind, index, body);
+    if (body->monitored) {
+        tk_tell_monitors(L, bind, index, body);
+    }
+    tk_leave_scope(L, bind, index, body);
+    if (outermost) {
+        tk_tell_ends(L, bind);
+        bind->telling = false;
+    }
+}
+
+void tk_tell_ends(lua_State *L, struct tk_bind *bind)
+{
+    int top = lua_gettop(L);
+
+    while (bind->told < bind->untold && lua_checkstack(L, 20)) {
+        bind->told++;
+        tk_push_table(L, bind, TABLE_UNTOLD);
+        lua_rawgeti(L, -1, bind->told);
+        lua_pushnil(L);
+        lua_rawseti(L, -3, bind->told);
+        tell(L, bind, lua_gettop(L), lua_touserdata(L, -1));
+        lua_settop(L, top);
+    }
+    if (bind->told == bind->untold) {
+        bind->told = bind->untold = 0;
+    }
+}
+
 /* Its `count` results, or its error, are on its coroutine's stack; or on L's if it has none. It is
  * at `at`; 0: it is anchored. */
 static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at, int count,
@@ -207,11 +247,13 @@ static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at
         body->anchor = LUA_NOREF;
     }
     note_failure(L, bind, index, body, observed);
-    tk_call_callbacks(L, bind, index, body);
-    if (body->monitored) {
-        tk_tell_monitors(L, bind, index, body);
+    if (body->callbacks && bind->telling) {
+        tk_push_table(L, bind, TABLE_UNTOLD);
+        lua_pushvalue(L, index);
+        lua_rawseti(L, -2, ++bind->untold);
+    } else {
+        tell(L, bind, index, body);
     }
-    tk_leave_scope(L, bind, index, body);
     lua_settop(L, top);
 }
 

@@ -259,6 +259,18 @@ void tk_drive(struct tk_bind *bind)
     }
 }
 
+void tk_drive_turn(struct tk_bind *bind)
+{
+    bool telling = bind->telling;
+
+    if (telling) {
+        tk_tell_ends(bind->L, bind);
+        bind->telling = false;
+    }
+    tk_drive(bind);
+    bind->telling = telling;
+}
+
 /* ---- giving way ---- */
 
 bool tk_can_give_way(lua_State *L, const struct tk_bind *bind)

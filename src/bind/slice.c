@@ -17,8 +17,11 @@
 /* Slices are no shorter: signals would take all the time. Milliseconds. */
 #define SHORTEST 0.5
 
-/* So exact is the budget of `pump`, in instructions. */
+/* The most instructions between two looks at the budget of `pump`. */
 #define STEP 1000
+
+/* A slice that is late is found so again four times in each further one. */
+#define LATE 4
 
 static struct tk_bind *bind_of_hook(lua_State *L)
 {
@@ -65,8 +68,7 @@ static bool can_preempt(lua_State *L, const struct tk_bind *bind, const struct t
 
 static void warn(lua_State *L, struct tk_bind *bind, struct tk_body *body, const char *name)
 {
-    lua_Number ms = (lua_Number)(bind->hooks->now(bind->context) - bind->late_since) / 1e6 +
-                    (lua_Number)bind->slice / 1e6;
+    lua_Number ms = (lua_Number)(bind->hooks->system_now(bind->context) - bind->late_since) / 1e6;
 
     tk_push_body(L, bind, body);
     tk_push_name(L, bind, lua_gettop(L));
@@ -77,8 +79,9 @@ static void warn(lua_State *L, struct tk_bind *bind, struct tk_body *body, const
 }
 
 /*
- * A function returns, and the slice is late: is it the C function that was in the way? One without
- * a name is none that a script has called.
+ * A function returns, and the slice is late: is it the C function that was in the way for one slice
+ * more? Not the clock says so but the watchdog, which is silent while the system runs other
+ * programs. One without a name is none that a script has called.
  */
 static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, struct tk_body *body)
 {
@@ -86,12 +89,12 @@ static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, st
 
     lua_getinfo(L, "Snf", ar);
     if (*ar->what == 'C' && body != NULL && !body->atomic &&
-        (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) &&
-        bind->hooks->now(bind->context) - bind->late_since > bind->slice &&
+        (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) && bind->late >= LATE &&
         (tk_push_global_name(L) || (ar->name != NULL && strcmp(ar->namewhat, "metamethod") != 0 &&
                                     lua_pushstring(L, ar->name) != NULL))) {
         warn(L, bind, body, lua_tostring(L, -1));
-        bind->late_since = bind->hooks->now(bind->context);
+        bind->late_since = bind->hooks->system_now(bind->context);
+        bind->late = 0;
         bind->obstacle = NULL;
     }
     lua_settop(L, top);
@@ -113,12 +116,16 @@ static void slice_hook(lua_State *L, lua_Debug *ar)
     lua_sethook(L, NULL, 0, 0);
     if (can_preempt(L, bind, body) && (bind->sched->depth == 0 || body->ignore_nesting)) {
         bind->obstacle = NULL;
+        bind->hooks->due(bind->context); /* whom a timer has woken by now comes first */
         tk_task_give_way(bind->sched, &body->task);
-        bind->sched->budget = 0; /* the turn is over: timers and descriptors come first */
+        bind->sched->budget = 0; /* the turn is over: the loop looks at timers and descriptors */
         preempt(L, bind, body);
     } else if (body != NULL && !body->atomic && bind->running == L) {
         if (bind->obstacle == NULL) {
             bind->obstacle = tk_obstacle(L, bind); /* named when it returns */
+        }
+        if (bind->obstacle == NULL) {
+            bind->obstacle = bind; /* none in this coroutine: nobody is to blame */
         }
         lua_sethook(L, slice_hook, LUA_MASKRET, 0);
     }
@@ -132,8 +139,11 @@ void tk_slice_late(struct tk_bind *bind)
         (lua_gethook(running) == NULL || lua_gethook(running) == slice_hook)) {
         if (bind->late_count != bind->resumes) {
             bind->late_count = bind->resumes;
-            bind->late_since = bind->hooks->now(bind->context);
+            bind->late_since = bind->hooks->system_now(bind->context) - bind->slice;
+            bind->late = 0;
             bind->obstacle = NULL;
+        } else {
+            bind->late++;
         }
         lua_sethook(running, slice_hook, LUA_MASKCOUNT | LUA_MASKRET, 1);
     }
@@ -159,6 +169,17 @@ static int set_timeslice(lua_State *L)
 
 /* ---- pump ---- */
 
+static void pump_hook(lua_State *L, lua_Debug *ar);
+
+/* The hook comes when the budget is used up; after `over` instructions if it is. Steps keep that
+ * exact where Lua's count cannot be read. */
+static void watch_step(lua_State *co, const struct tk_pump *pump, uint64_t over)
+{
+    uint64_t left = pump->used < pump->budget ? pump->budget - pump->used : over;
+
+    lua_sethook(co, pump_hook, LUA_MASKCOUNT, left < STEP ? (int)left : STEP);
+}
+
 static void pump_hook(lua_State *L, lua_Debug *ar)
 {
     struct tk_bind *bind = bind_of_hook(L);
@@ -170,7 +191,8 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
         lua_sethook(L, NULL, 0, 0);
         return;
     }
-    pump->used += pump->step;
+    pump->used += (uint64_t)lua_gethookcount(L);
+    watch_step(L, pump, STEP);
     if (pump->used >= pump->budget && can_preempt(L, bind, body)) {
         pump->over = body;
         bind->halt |= HALT_PUMP;
@@ -182,7 +204,17 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
 void tk_pump_watch(struct tk_bind *bind, lua_State *co)
 {
     if (lua_gethook(co) == NULL || lua_gethook(co) == pump_hook) {
-        lua_sethook(co, pump_hook, LUA_MASKCOUNT, bind->pump->step);
+        watch_step(co, bind->pump, 1);
+    }
+}
+
+void tk_pump_count(struct tk_bind *bind, lua_State *co)
+{
+    struct tk_pump *pump = bind->pump;
+
+    if (pump->place >= 0 && lua_gethook(co) == pump_hook) {
+        pump->used += (uint64_t)(lua_gethookcount(co) - tk_count_left(co, pump->place));
+        watch_step(co, pump, 1);
     }
 }
 
@@ -198,7 +230,7 @@ static void run_all(lua_State *L, struct tk_bind *bind)
         }
         bind->L = L;
         sched->budget = TURN;
-        tk_drive(bind);
+        tk_drive_turn(bind);
     }
     tk_sched_cut(sched); /* the rest of the chain */
 }
@@ -222,7 +254,7 @@ static int module_pump(lua_State *L)
     }
     if (outer == NULL && budget > 0) {
         own.budget = (uint64_t)budget;
-        own.step = budget < STEP ? (int)budget : STEP;
+        own.place = tk_count_place();
         bind->pump = &own;
     }
     tk_sched_enter(bind->sched, &frame);

@@ -352,7 +352,7 @@ void tk_forget(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     body->begun = body->failed = body->packed = body->interrupted = false;
     body->waiting = body->event = body->preempted = body->stock = false;
-    body->bound = body->callbacks = body->monitored = body->expected = false;
+    body->bound = body->callbacks = body->monitored = false;
     drop(L, bind, TABLE_CALLBACKS);
     drop(L, bind, TABLE_MONITORS);
     for (int i = 1; i <= UV_COUNT; i++) {

@@ -173,10 +173,22 @@ static int get_daemon(lua_State *L)
     return 1;
 }
 
+/* Raises at the assignment: the value at 3 is none for that attribute. */
+static void bad_attribute(lua_State *L, const char *name, const char *expected)
+{
+    const char *got = lua_type(L, 3) == LUA_TNUMBER && lua_tonumber(L, 3) != lua_tonumber(L, 3)
+                          ? "NaN"
+                          : luaL_typename(L, 3);
+
+    luaL_error(L, "bad value for attribute '%s' (%s expected, got %s)", name, expected, got);
+}
+
 /* t.daemon = flag; the value is at 3. One that is made a daemon leaves the tree. */
 static void set_daemon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    luaL_checktype(L, 3, LUA_TBOOLEAN);
+    if (!lua_isboolean(L, 3)) {
+        bad_attribute(L, "daemon", "boolean");
+    }
     body->task.daemon = lua_toboolean(L, 3);
     if (body->task.daemon) {
         tk_tree_orphan(&body->task);
@@ -202,9 +214,16 @@ static int get_timeout(lua_State *L)
 
 static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    lua_Number seconds = lua_isnil(L, 3) ? -1 : luaL_checknumber(L, 3);
+    lua_Number seconds = -1;
 
-    luaL_argcheck(L, seconds == seconds, 3, "not a number");
+    if (!lua_isnil(L, 3)) {
+        int is_number;
+
+        seconds = lua_tonumberx(L, 3, &is_number);
+        if (!is_number || seconds != seconds) {
+            bad_attribute(L, "timeout", is_number ? "number of seconds" : "number or nil");
+        }
+    }
     body->timed = seconds >= 0;
     tk_push_table(L, bind, TABLE_TIMEOUTS);
     lua_pushvalue(L, 1);

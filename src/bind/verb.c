@@ -271,16 +271,18 @@ static int await(lua_State *L)
     return join(L, tk_bind_of(L), AWAIT);
 }
 
-/* For the Lua part: expect(t, flag) says that t is going to be joined, so that its failure is dealt
- * with; or not, after all. */
+/* For the Lua part: expect(t, true) says that t is going to be joined, so that its failure is dealt
+ * with; expect(t, false), once for each of those, that it has been, or will not be after all. */
 static int expect(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_check_body(L, 1, bind);
 
-    body->expected = lua_toboolean(L, 2);
-    if (body->expected) {
+    if (lua_toboolean(L, 2)) {
+        body->expected++;
         tk_observe(bind, body);
+    } else {
+        body->expected--;
     }
     return 0;
 }

@@ -9,8 +9,9 @@
 
 enum tk_code {
     TK_ENOMEM = -1, /* no memory */
-    TK_EINVAL = -2, /* a wrong argument or a wrong state */
+    TK_EINVAL = -2, /* a wrong argument */
     TK_ESYS = -3,   /* the operating system refused */
+    TK_ESTATE = -4, /* a right argument in a wrong state */
 };
 
 struct tk_fault {

@@ -36,7 +36,7 @@ void tk_loop_closed(struct tk_loop *loop)
     loop->open--;
 }
 
-static void fire_timers(struct tk_loop *loop)
+void tk_loop_fire(struct tk_loop *loop)
 {
     struct tk_sched *sched = &loop->sched;
     struct tk_timer *timer;
@@ -147,7 +147,7 @@ static void on_check(uv_check_t *handle)
     }
     loop->inside = true;
     tk_clock_stand(&loop->clock);
-    fire_timers(loop);
+    tk_loop_fire(loop);
     if (tk_runq_count(&sched->ready) == 0) {
         fire_idle(sched);
     }

@@ -90,6 +90,9 @@ void tk_loop_leap(struct tk_loop *loop, uint64_t until);
 /* Is it one of this loop's five handles? */
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
 
+/* Fires the timers that are due, as each turn does. */
+void tk_loop_fire(struct tk_loop *loop);
+
 /* Makes the hook `woken` be called from the loop. Safe in any thread and in a signal handler. */
 void tk_loop_wake(struct tk_loop *loop);
 

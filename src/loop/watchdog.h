@@ -3,8 +3,8 @@
  * thing for longer than a slice. It costs a counter's increment for each thing, and a few signals
  * while the thread is busy; none while it is idle.
  *
- * The signal is SIGURG, which is ignored by default and which nearly nobody uses; a handler that
- * was there before is called for signals that are not ours.
+ * The signal is one of the real-time signals, SIGRTMAX - 2, which nearly nobody uses; a handler
+ * that was there before is called for signals that are not ours.
  */
 #ifndef TK_LOOP_WATCHDOG_H
 #define TK_LOOP_WATCHDOG_H

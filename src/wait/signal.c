@@ -16,7 +16,7 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
     const char *name = args[1].as.string;
 
     if (source->destroyed) {
-        return tk_fault_set(fault, TK_EINVAL, "the emitter is destroyed");
+        return tk_fault_set(fault, TK_ESTATE, "the emitter is destroyed");
     }
     signal->topic = tk_source_topic(source, sched, name, strlen(name));
     if (signal->topic == NULL) {
@@ -41,7 +41,7 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
 
     (void)sched;
     if (signal->topic == NULL || signal->topic->source->destroyed) {
-        return tk_fault_set(fault, TK_EINVAL, "the emitter is destroyed");
+        return tk_fault_set(fault, TK_ESTATE, "the emitter is destroyed");
     }
     source = signal->topic->source;
     if (source->listen != NULL && tk_list_empty(&signal->topic->waits)) {
