@@ -222,7 +222,13 @@ static void check_caller(lua_State *L, struct tk_bind *bind)
     struct tk_body *body = tk_current(bind);
 
     luaL_optnumber(L, FRAME_TIMEOUT, 0);
-    if (body != NULL && body->task.stopped) {
+    if (body == NULL) {
+        return;
+    }
+    if (body->task.limit != NULL) {
+        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
+    }
+    if (body->task.stopped) {
         tk_check_stopped(L, bind, body);
     }
 }
@@ -423,17 +429,26 @@ static void get_schedule_all(lua_State *L, struct tk_bind *bind, const struct tk
     lua_pushboolean(L, channel->schedule_all);
 }
 
-static void set_preference(lua_State *L, struct tk_channel *channel)
+/* The value on top becomes the preference; false: it is no integer. */
+static bool to_preference(lua_State *L, struct tk_channel *channel)
 {
     int exact;
     lua_Integer preference = lua_tointegerx(L, -1, &exact);
 
     if (!exact || lua_type(L, -1) != LUA_TNUMBER) {
+        return false;
+    }
+    channel->preference = (preference > 0) - (preference < 0);
+    return true;
+}
+
+static void set_preference(lua_State *L, struct tk_channel *channel)
+{
+    if (!to_preference(L, channel)) {
         luaL_error(L,
                    "bad value for attribute 'preference' of a channel (integer expected, got %s)",
                    luaL_typename(L, -1));
     }
-    channel->preference = (preference > 0) - (preference < 0);
 }
 
 static void set_schedule_all(lua_State *L, struct tk_channel *channel)
@@ -534,10 +549,9 @@ static int module_channel(lua_State *L)
                           lua_pushfstring(L, "unknown option '%s' (known: preference)",
                                           luaL_tolstring(L, -2, NULL)));
         }
-        if (!lua_isinteger(L, -1)) {
+        if (!to_preference(L, channel)) {
             tk_option_error(L, 1, "preference", "integer");
         }
-        set_preference(L, channel);
         lua_pop(L, 1);
     }
     return 1;
