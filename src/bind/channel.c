@@ -27,6 +27,8 @@ struct tk_channel *tk_to_channel(lua_State *L, int index, const struct tk_bind *
     return class == bind->class_channel ? lua_touserdata(L, index) : NULL;
 }
 
+/* What neither waits nor wakes is possible at the end of the program, too: <close> variables close
+ * channels. */
 static struct tk_channel *check_channel(lua_State *L, struct tk_bind *bind)
 {
     struct tk_channel *channel = tk_to_channel(L, FRAME_CHANNEL, bind);
@@ -34,6 +36,13 @@ static struct tk_channel *check_channel(lua_State *L, struct tk_bind *bind)
     if (channel == NULL) {
         luaL_typeerror(L, FRAME_CHANNEL, "channel");
     }
+    return channel;
+}
+
+static struct tk_channel *check_open_channel(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_channel *channel = check_channel(L, bind);
+
     tk_check_open(L, bind);
     return channel;
 }
@@ -216,12 +225,18 @@ static int receive_done(lua_State *L, int status, lua_KContext context)
 
 /* ---- verbs ---- */
 
+static void check_timeout(lua_State *L, int arg)
+{
+    lua_Number seconds = luaL_optnumber(L, arg, 0);
+
+    luaL_argcheck(L, seconds == seconds, arg, "not a number");
+}
+
 /* Before anything happens: a caller that is not to wait any more is not to act either. */
 static void check_caller(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    luaL_optnumber(L, FRAME_TIMEOUT, 0);
     if (body == NULL) {
         return;
     }
@@ -244,9 +259,8 @@ static void check_blocking(lua_State *L, struct tk_bind *bind)
 }
 
 /* Frame: the channel, the value, the timeout. */
-static int send(lua_State *L, struct tk_bind *bind, bool raises)
+static int send(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, bool raises)
 {
-    struct tk_channel *channel = check_channel(L, bind);
     struct tk_offer *partner;
 
     check_caller(L, bind);
@@ -266,9 +280,13 @@ static int send(lua_State *L, struct tk_bind *bind, bool raises)
 /* ch:send(value, timeout) */
 static int channel_send(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
+
     luaL_checkany(L, FRAME_VALUE);
     lua_settop(L, FRAME_TIMEOUT);
-    return send(L, tk_bind_of(L), false);
+    check_timeout(L, FRAME_TIMEOUT);
+    return send(L, bind, channel, false);
 }
 
 /* ch:send_exception(class, ...): what it makes, or any other value as it is, is raised in the
@@ -276,6 +294,7 @@ static int channel_send(lua_State *L)
 static int channel_send_exception(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
 
     if (lua_isnoneornil(L, FRAME_VALUE)) {
         luaL_argerror(L, FRAME_VALUE, "value expected");
@@ -286,13 +305,12 @@ static int channel_send_exception(lua_State *L)
     lua_insert(L, FRAME_VALUE);
     lua_call(L, lua_gettop(L) - FRAME_VALUE, 1);
     lua_settop(L, FRAME_TIMEOUT);
-    return send(L, bind, true);
+    return send(L, bind, channel, true);
 }
 
 /* Frame: the channel, nothing, the timeout. */
-static int receive(lua_State *L, struct tk_bind *bind, bool iterates)
+static int receive(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, bool iterates)
 {
-    struct tk_channel *channel = check_channel(L, bind);
     struct tk_offer *partner;
 
     check_caller(L, bind);
@@ -315,26 +333,38 @@ static int receive(lua_State *L, struct tk_bind *bind, bool iterates)
 /* ch:receive(timeout) */
 static int channel_receive(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
+
     lua_settop(L, 2);
+    check_timeout(L, 2);
     lua_pushnil(L);
     lua_insert(L, FRAME_VALUE); /* the timeout is where `send` has it */
-    return receive(L, tk_bind_of(L), false);
+    return receive(L, bind, channel, false);
 }
 
 /* for v in ch do: what is received; nil at the end of a closed channel. */
 static int channel_call(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
+
     lua_settop(L, FRAME_CHANNEL);
     lua_settop(L, FRAME_TIMEOUT);
-    return receive(L, tk_bind_of(L), true);
+    return receive(L, bind, channel, true);
 }
 
 /* ch:close(): nothing more is taken up; who waits to receive hears of it. */
 static int channel_close(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_channel(L, bind);
 
-    tk_channel_close(bind->sched, check_channel(L, bind));
+    if (bind->sched == NULL) {
+        channel->closing = true; /* nobody stands on it any more */
+    } else {
+        tk_channel_close(bind->sched, channel);
+    }
     return 0;
 }
 
