@@ -18,7 +18,9 @@ local ways = {
         ch:send(value, 600)
         return "sent"
     end},
-    ["receive with a timeout"] = {side = "receive", wait = function(ch) return ch:receive(600) end},
+    ["receive with a timeout"] = {side = "receive", wait = function(ch)
+        return ch:receive(600)
+    end},
     iteration = {side = "receive", wait = function(ch) return ch() end},
     ["WaitForChannel to send"] = {side = "send", wait = function(ch, value)
         tasklet.wait(WaitForChannel(ch, "send", value))
@@ -71,7 +73,7 @@ local enders = {
 }
 
 for name, way in pairs(ways) do
-    --- Three stand in a line; `f` is what the second does. Returns all three and the ender's strike.
+    --- Three stand in a line; `f` is what the second does. Returns all three, and what strikes it.
     local function stand(ch, begin, f)
         local a = start("a", way.wait, ch, "of a")
         local b, strike = begin(f)
