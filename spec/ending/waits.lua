@@ -111,6 +111,29 @@ local function gates(env)
     return hold, open
 end
 
+--- For waits on a channel: what meets who stands there, by f(ch), and does nothing if nobody does;
+--- what puts it away; and what checks that nobody stands there, nor on another one.
+local function partner(env, ch, f, other)
+    local t
+    local function finish()
+        if ch.queue then
+            t = env.note(tasklet.run(env.guard(function() f(ch) end)))
+        end
+    end
+    local function cleanup()
+        if t then
+            tasklet.join(t)
+        end
+    end
+    return finish, cleanup, function()
+        assert(ch.balance == 0 and not ch.queue, "it still stands on the channel")
+        assert(not other or other.balance == 0, "it still stands on another channel")
+    end
+end
+
+local function receive_value(ch) assert(ch:receive() == "value") end
+local function send_value(ch) ch:send("value") end
+
 -- ---- conditions ---------------------------------------------------------------------------------
 
 timed("WaitForTimeout", function(env)
@@ -181,6 +204,16 @@ end)
 condition("WaitForMessages", function()
     return tasklet.WaitForMessages{accept = "go", defer = "later"},
         function(t) tasklet.send(t, "go") end
+end)
+
+condition("WaitForChannel to receive", function(env)
+    local ch = env.note(tasklet.channel())
+    return tasklet.WaitForChannel(ch, "receive"), partner(env, ch, send_value)
+end)
+
+condition("WaitForChannel to send", function(env)
+    local ch = env.note(tasklet.channel())
+    return tasklet.WaitForChannel(ch, "send", "value"), partner(env, ch, receive_value)
 end)
 
 condition("a WaitCondition of one's own", function()
@@ -347,6 +380,48 @@ verb("a send to a full mailbox", function(env)
         open()
         assert(#got == 1 and got[1] == "first", "what was not sent was received")
     end, stop
+end)
+
+-- ---- channels -----------------------------------------------------------------------------------
+
+--- A verb that waits on a channel; `meet(ch)` is what its partner does.
+local function on_channel(name, wait, meet)
+    verb(name, function(env)
+        local ch = env.note(tasklet.channel())
+        return function() return wait(ch) end, partner(env, ch, meet)
+    end)
+end
+
+on_channel("a channel's send", function(ch)
+    ch:send("value")
+    return true
+end, receive_value)
+
+on_channel("a channel's send with a timeout", function(ch)
+    ch:send("value", 600)
+    return true
+end, receive_value)
+
+on_channel("a channel's send_exception", function(ch)
+    ch:send_exception("value")
+    return true
+end, function(ch) assert(not pcall(ch.receive, ch)) end)
+
+on_channel("a channel's send_sequence", function(ch) return ch:send_sequence{"value"} == 1 end,
+    receive_value)
+
+on_channel("a channel's receive", function(ch) return ch:receive() == "value" end, send_value)
+
+on_channel("a channel's receive with a timeout", function(ch) return ch:receive(600) == "value" end,
+    send_value)
+
+on_channel("an iteration over a channel", function(ch) return first(ch) == "value" end, send_value)
+
+verb("a receive from several channels", function(env)
+    local a, b = env.note(tasklet.channel()), env.note(tasklet.channel())
+    local send, receive = tasklet.WaitForChannel(a, "send"), tasklet.WaitForChannel(b, "receive")
+    return function() return tasklet.wait(send, receive, WaitForCall()) == receive end,
+        partner(env, b, send_value, a)
 end)
 
 -- ---- scopes -------------------------------------------------------------------------------------

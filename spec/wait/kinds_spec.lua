@@ -131,6 +131,41 @@ local rows = {
         ]],
     },
     {
+        name = "WaitForChannel to receive",
+        keeps = true,
+        source = [[
+            local ch, all = tasklet.channel(), {}
+            -- By a tasklet of its own, which waits if nobody receives.
+            local function fire()
+                all[#all + 1] = tasklet.run(function() ch:send("value") end)
+            end
+            local function finish()
+                for _, t in ipairs(all) do
+                    t:kill()
+                end
+            end
+            return tasklet.WaitForChannel(ch, "receive"), fire,
+                { "WaitForChannel", "receive" }, finish
+        ]],
+    },
+    {
+        name = "WaitForChannel to send",
+        keeps = true,
+        source = [[
+            local ch, all = tasklet.channel(), {}
+            local function fire()
+                all[#all + 1] = tasklet.run(function() assert(ch:receive() == "value") end)
+            end
+            local function finish()
+                for _, t in ipairs(all) do
+                    t:kill()
+                end
+            end
+            return tasklet.WaitForChannel(ch, "send", "value"), fire,
+                { "WaitForChannel", "send" }, finish
+        ]],
+    },
+    {
         name = "a WaitCondition of one's own",
         source = [[
             local Own = tasklet.WaitCondition:subclass("Own")

@@ -27,6 +27,8 @@ struct tk_channel *tk_to_channel(lua_State *L, int index, const struct tk_bind *
     return class == bind->class_channel ? lua_touserdata(L, index) : NULL;
 }
 
+/* What neither waits nor wakes is possible at the end of the program, too: <close> variables close
+ * channels. */
 static struct tk_channel *check_channel(lua_State *L, struct tk_bind *bind)
 {
     struct tk_channel *channel = tk_to_channel(L, FRAME_CHANNEL, bind);
@@ -34,6 +36,13 @@ static struct tk_channel *check_channel(lua_State *L, struct tk_bind *bind)
     if (channel == NULL) {
         luaL_typeerror(L, FRAME_CHANNEL, "channel");
     }
+    return channel;
+}
+
+static struct tk_channel *check_open_channel(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_channel *channel = check_channel(L, bind);
+
     tk_check_open(L, bind);
     return channel;
 }
@@ -216,13 +225,25 @@ static int receive_done(lua_State *L, int status, lua_KContext context)
 
 /* ---- verbs ---- */
 
+static void check_timeout(lua_State *L, int arg)
+{
+    lua_Number seconds = luaL_optnumber(L, arg, 0);
+
+    luaL_argcheck(L, seconds == seconds, arg, "not a number");
+}
+
 /* Before anything happens: a caller that is not to wait any more is not to act either. */
 static void check_caller(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    luaL_optnumber(L, FRAME_TIMEOUT, 0);
-    if (body != NULL && body->task.stopped) {
+    if (body == NULL) {
+        return;
+    }
+    if (body->task.limit != NULL) {
+        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
+    }
+    if (body->task.stopped) {
         tk_check_stopped(L, bind, body);
     }
 }
@@ -238,9 +259,8 @@ static void check_blocking(lua_State *L, struct tk_bind *bind)
 }
 
 /* Frame: the channel, the value, the timeout. */
-static int send(lua_State *L, struct tk_bind *bind, bool raises)
+static int send(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, bool raises)
 {
-    struct tk_channel *channel = check_channel(L, bind);
     struct tk_offer *partner;
 
     check_caller(L, bind);
@@ -260,9 +280,13 @@ static int send(lua_State *L, struct tk_bind *bind, bool raises)
 /* ch:send(value, timeout) */
 static int channel_send(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
+
     luaL_checkany(L, FRAME_VALUE);
     lua_settop(L, FRAME_TIMEOUT);
-    return send(L, tk_bind_of(L), false);
+    check_timeout(L, FRAME_TIMEOUT);
+    return send(L, bind, channel, false);
 }
 
 /* ch:send_exception(class, ...): what it makes, or any other value as it is, is raised in the
@@ -270,6 +294,7 @@ static int channel_send(lua_State *L)
 static int channel_send_exception(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
 
     if (lua_isnoneornil(L, FRAME_VALUE)) {
         luaL_argerror(L, FRAME_VALUE, "value expected");
@@ -280,13 +305,12 @@ static int channel_send_exception(lua_State *L)
     lua_insert(L, FRAME_VALUE);
     lua_call(L, lua_gettop(L) - FRAME_VALUE, 1);
     lua_settop(L, FRAME_TIMEOUT);
-    return send(L, bind, true);
+    return send(L, bind, channel, true);
 }
 
 /* Frame: the channel, nothing, the timeout. */
-static int receive(lua_State *L, struct tk_bind *bind, bool iterates)
+static int receive(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, bool iterates)
 {
-    struct tk_channel *channel = check_channel(L, bind);
     struct tk_offer *partner;
 
     check_caller(L, bind);
@@ -309,26 +333,38 @@ static int receive(lua_State *L, struct tk_bind *bind, bool iterates)
 /* ch:receive(timeout) */
 static int channel_receive(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
+
     lua_settop(L, 2);
+    check_timeout(L, 2);
     lua_pushnil(L);
     lua_insert(L, FRAME_VALUE); /* the timeout is where `send` has it */
-    return receive(L, tk_bind_of(L), false);
+    return receive(L, bind, channel, false);
 }
 
 /* for v in ch do: what is received; nil at the end of a closed channel. */
 static int channel_call(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_open_channel(L, bind);
+
     lua_settop(L, FRAME_CHANNEL);
     lua_settop(L, FRAME_TIMEOUT);
-    return receive(L, tk_bind_of(L), true);
+    return receive(L, bind, channel, true);
 }
 
 /* ch:close(): nothing more is taken up; who waits to receive hears of it. */
 static int channel_close(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_channel *channel = check_channel(L, bind);
 
-    tk_channel_close(bind->sched, check_channel(L, bind));
+    if (bind->sched == NULL) {
+        channel->closing = true; /* nobody stands on it any more */
+    } else {
+        tk_channel_close(bind->sched, channel);
+    }
     return 0;
 }
 
@@ -423,17 +459,26 @@ static void get_schedule_all(lua_State *L, struct tk_bind *bind, const struct tk
     lua_pushboolean(L, channel->schedule_all);
 }
 
-static void set_preference(lua_State *L, struct tk_channel *channel)
+/* The value on top becomes the preference; false: it is no integer. */
+static bool to_preference(lua_State *L, struct tk_channel *channel)
 {
     int exact;
     lua_Integer preference = lua_tointegerx(L, -1, &exact);
 
     if (!exact || lua_type(L, -1) != LUA_TNUMBER) {
+        return false;
+    }
+    channel->preference = (preference > 0) - (preference < 0);
+    return true;
+}
+
+static void set_preference(lua_State *L, struct tk_channel *channel)
+{
+    if (!to_preference(L, channel)) {
         luaL_error(L,
                    "bad value for attribute 'preference' of a channel (integer expected, got %s)",
                    luaL_typename(L, -1));
     }
-    channel->preference = (preference > 0) - (preference < 0);
 }
 
 static void set_schedule_all(lua_State *L, struct tk_channel *channel)
@@ -534,10 +579,9 @@ static int module_channel(lua_State *L)
                           lua_pushfstring(L, "unknown option '%s' (known: preference)",
                                           luaL_tolstring(L, -2, NULL)));
         }
-        if (!lua_isinteger(L, -1)) {
+        if (!to_preference(L, channel)) {
             tk_option_error(L, 1, "preference", "integer");
         }
-        set_preference(L, channel);
         lua_pop(L, 1);
     }
     return 1;
