@@ -158,6 +158,16 @@ static bool is_observed(lua_State *L, struct tk_bind *bind, int index, const str
            (body->monitored && tk_has_monitors(L, bind, index));
 }
 
+void tk_tell_end(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
+{
+    tk_call_callbacks(L, bind, index, body);
+    if (body->monitored) {
+        body->monitored = false;
+        tk_tell_monitors(L, bind, index, body);
+    }
+    tk_leave_scope(L, bind, index, body);
+}
+
 /* Its `count` results, or its error, are on its coroutine's stack; or on L's if it has none. It is
  * at `at`; 0: it is anchored. */
 static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at, int count,
@@ -207,11 +217,7 @@ static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at
         body->anchor = LUA_NOREF;
     }
     note_failure(L, bind, index, body, observed);
-    tk_call_callbacks(L, bind, index, body);
-    if (body->monitored) {
-        tk_tell_monitors(L, bind, index, body);
-    }
-    tk_leave_scope(L, bind, index, body);
+    tk_tell_end(L, bind, index, body);
     lua_settop(L, top);
 }
 
