@@ -378,6 +378,8 @@ static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
         tk_raise(L, "the tasklet would block, and its block_trap is set");
     }
 }
+/* Would a wait raise a kill or a deadline? The clock says so, even if the loop has not turned. */
+bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body);
 /* Raises a kill or a deadline that is pending. */
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */

@@ -222,7 +222,7 @@ static void check_caller(lua_State *L, struct tk_bind *bind)
     struct tk_body *body = tk_current(bind);
 
     luaL_optnumber(L, FRAME_TIMEOUT, 0);
-    if (body != NULL && body->task.stopped) {
+    if (body != NULL && tk_is_stopped(bind, body)) {
         tk_check_stopped(L, bind, body);
     }
 }
