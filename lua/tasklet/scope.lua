@@ -168,11 +168,11 @@ end
 
 -- Waits for all members, if it can. Returns whether nothing came in between, and else what did.
 local function wait_for_members(scope, ok, err)
-    local head, idle, shield = scope.members, nil, nil
+    local head, idle, alone, shield = scope.members, nil, false, nil
     while head.next ~= head do
         local entry = head.next
         if core.has_begun(entry.task) then
-            idle = nil
+            idle, alone = nil, false
             local undisturbed, why = pcall(core.await, entry.task)
             if not undisturbed then
                 if ok then
@@ -185,7 +185,8 @@ local function wait_for_members(scope, ok, err)
                 end
                 shield = core.limit(-1, true)
             end
-        elseif entry == idle or scope.stopping then
+        elseif alone or entry == idle or scope.stopping then
+            alone = true
             core.kill(entry.task) -- nobody is left who could call it
         else
             -- To the end of the ring; when it comes round again only such are left.

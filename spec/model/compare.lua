@@ -28,7 +28,7 @@ local function run_model(program, choices)
     end
     local api, scheduler, warnings = model.new(choose)
     local supervisor = interpreter.supervisor(api, program, trace)
-    local t = api.run(supervisor)
+    local t = api.new(supervisor)()
     scheduler:run()
     if not t:has_finished() then
         trace[#trace + 1] = "the supervisor is left"

@@ -19,6 +19,14 @@ return function(S, fail, exit, is_exit)
         return task
     end
 
+    ---Raises if the current tasklet is not to block. A yield counts as blocking whatever is there;
+    ---a verb only where it does.
+    function S:check_trap()
+        if self.current.block_trap then
+            fail("TaskletError", "would block")
+        end
+    end
+
     -- ---- verbs: what they wait for stands beside the wait list ----
 
     ---@param verb table `leave` takes it from where it stands
@@ -104,6 +112,7 @@ return function(S, fail, exit, is_exit)
         if task == target then
             fail("TaskletError", "a tasklet cannot join itself")
         end
+        self:check_trap()
         local verb = self:verb({ ended = verb_fired })
         function verb.leave()
             self.remove(target.watchers, verb)
@@ -132,7 +141,7 @@ return function(S, fail, exit, is_exit)
         end
     end
 
-    local function call_callbacks(task)
+    function S:call_callbacks(task)
         local list = table.move(task.callbacks, 1, #task.callbacks, 1, {})
         for _, callback in ipairs(list) do
             if not callback.called then
@@ -174,7 +183,7 @@ return function(S, fail, exit, is_exit)
         if task.failed and not observed and not is_exit(task.error) then
             task.unseen = self.looks
         end
-        call_callbacks(task)
+        self:call_callbacks(task)
     end
 
     function S:kill(task)
@@ -214,9 +223,11 @@ return function(S, fail, exit, is_exit)
             task.late = true
             local late = self:make(function()
                 task.late = false
-                call_callbacks(task)
+                if task.state == "ended" then
+                    self:call_callbacks(task)
+                end
             end)
-            late.state = "ready"
+            late.state, late.face = "ready", {} -- it is seen as a stranger
             self:push(late, 0)
         end
         return callback

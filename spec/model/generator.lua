@@ -184,6 +184,39 @@ add(2, function(g)
     return { "pcall", { g:step(), { "survive" } } }
 end)
 
+add = family("new")
+add(4, function(g) return { "new", g:other(), g.random:chance(90) } end)
+add(6, function(g)
+    return { "begin", g:other(), g.random:pick{ "call", "setup", "start" }, g:value("a") }
+end)
+add(2, function(g) return { "bind", g:tasklet(), g.random:chance(90) and g:other() or 0 } end)
+add(1, function(g) return { "look", g:tasklet() } end)
+
+add = family("queue")
+add(10, function(g)
+    return { "by_hand", g:tasklet(), g.random:pick{ "insert", "remove", "run", "switch" } }
+end)
+add(4, function(g)
+    return { "schedule", g.random:chance(60) and "schedule" or "schedule_remove",
+        g.random:chance(50) and g:value("p") or nil }
+end)
+add(1, function(g) return { "tempval", g:tasklet(), g:value("q") } end)
+add(2, function(g) return { "look", g:tasklet() } end)
+add(2, function(g) return { "neighbours", g:tasklet() } end)
+add(1, function() return { "runcount" } end)
+
+add = family("throw")
+add(5, function(g)
+    return { "throw", g:tasklet(), g.random:chance(20) and "exit" or g.random:chance(50)
+        and g:value("e") or g.random:int(1, 3), g.random:chance(40) }
+end)
+add(1, function(g)
+    return { "raise", g:tasklet(), g.random:pick{ "class", "exit", g:value("e") } }
+end)
+
+add = family("trap")
+add(2, function(g) return { "trap", g:tasklet(), g.random:chance(50) } end)
+
 add = family("generator")
 add(3, function(g)
     local bodies = {}
@@ -237,6 +270,10 @@ function M.families(tasklet)
         join = tasklet.join ~= nil,
         callback = tasklet.Tasklet.add_join_callback ~= nil,
         kill = tasklet.Tasklet.kill ~= nil,
+        new = tasklet.new ~= nil,
+        queue = tasklet.schedule ~= nil,
+        throw = tasklet.Tasklet.throw ~= nil,
+        trap = tasklet.Tasklet.throw ~= nil,
     }
 end
 
@@ -341,6 +378,6 @@ end
 
 ---All families, in an order of their own, so that the same seed gives the same program.
 M.names = { "core", "restart", "idle", "functions", "generator", "sort", "misuse", "signal", "own",
-    "messages", "mailbox", "join", "callback", "kill" }
+    "messages", "mailbox", "join", "callback", "kill", "new", "queue", "throw", "trap" }
 
 return M

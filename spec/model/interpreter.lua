@@ -53,6 +53,9 @@ local function describe(world, err)
         -- Generators put positions before the strings that they pass on, and where a join callback
         -- fails a traceback stands behind.
         err = err:match("^[^\n]*")
+        if err:find("attempt to yield", 1, true) then
+            return "TaskletError" -- in a variable of a dropped body that is closed: Lua says it
+        end
         return err:find("bad argument", 1, true) and "bad argument"
             or err:match("^%S+:%d+: .*(e%d+)$") or err
     elseif api.JoinError:is(err) then
@@ -175,8 +178,9 @@ local function task(ctx, number)
     return ctx.world.tasks[number]
 end
 
-local function body(world, number)
-    local script = world.program.scripts[number]
+---@param which? integer the script, if it is not that of the number
+local function body(world, number, which)
+    local script = world.program.scripts[which or number]
     return function(...)
         world.tasks[number] = world.api.current()
         local ctx = { world = world, name = "t" .. number, own = number }
@@ -188,7 +192,7 @@ local function body(world, number)
         if result == RETURN then
             return table.unpack(ctx.results)
         end
-        return "end of " .. number
+        return "end of " .. (which or number)
     end
 end
 
@@ -442,13 +446,18 @@ function steps.uncallback(ctx, index)
     end
 end
 
-function steps.error(ctx, value)
+---What is raised: a number stands for a table, "exit" for a TaskletExit.
+local function error_value(ctx, value)
     local errors = ctx.world.errors
     if type(value) == "number" then
         errors[value] = errors[value] or { error_number = value }
-        value = errors[value]
+        return errors[value]
     end
-    error(value, 0)
+    return value == "exit" and ctx.world.api.TaskletExit("exit") or value
+end
+
+function steps.error(ctx, value)
+    error(error_value(ctx, value), 0)
 end
 
 steps["return"] = function(ctx, ...)
@@ -532,6 +541,16 @@ function run_steps(ctx, list)
         end
     end
 end
+
+require "spec.model.queue_steps"{
+    steps = steps,
+    log = log,
+    task = task,
+    body = body,
+    take_number = take_number,
+    number_of = number_of,
+    error_value = error_value,
+}
 
 -- ---- the whole ----
 

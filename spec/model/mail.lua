@@ -150,6 +150,7 @@ return function(S, kinds, fail, warn)
             if owner.state == "ended" then
                 fail("TaskletError", "the mailbox of a finished tasklet")
             end
+            self:check_trap()
             local timer = deadline and self:verb_timer(deadline)
             local taker = self:verb({ owner = owner, leave = leave })
             table.insert(owner.takers, taker)

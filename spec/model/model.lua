@@ -17,7 +17,9 @@ local function classes()
             return mt == class or class == made.TaskletError and mt and mt.base == class
         end
         class.base = base
-        made[name] = class
+        made[name] = setmetatable(class, {
+            __call = function(_, message) return setmetatable({ message = message }, class) end,
+        })
     end
     return made
 end
@@ -49,6 +51,9 @@ function M.new(choose)
     require "spec.model.ending"(S, fail, exit, function(value)
         return api.TaskletExit:is(value)
     end)
+    require "spec.model.queue"(S, fail, function(value)
+        return api.TaskletExit:is(value)
+    end)
     api.emitter_class = require "spec.model.emitter"(S, kinds, fail)
 
     -- ---- tasklets ----
@@ -57,7 +62,17 @@ function M.new(choose)
     local getters = {}
     local faces = {
         __index = function(face, key)
-            return Tasklet[key] or getters[key] and getters[key](face.task)
+            if Tasklet[key] then
+                return Tasklet[key]
+            end
+            return getters[key] and getters[key](face.task)
+        end,
+        __newindex = function(face, key, value)
+            assert(key == "tempval" or key == "block_trap")
+            face.task[key] = value
+        end,
+        __call = function(face, ...)
+            return face:setup(...)
         end,
     }
     api.Tasklet = Tasklet
@@ -74,6 +89,9 @@ function M.new(choose)
     end
 
     function api.run(f, ...)
+        if is_tasklet(f) then
+            return S:run_by_hand(f.task)
+        end
         local task = make(f, ...)
         S:add_to_batch(task)
         S:hand_over()
@@ -131,6 +149,104 @@ function M.new(choose)
     end
 
     api.join = Tasklet.join
+
+    -- ---- the run queue by hand ----
+
+    function api.new(f)
+        return make(f).face
+    end
+
+    function Tasklet:bind(f)
+        S:rebind(self.task, f)
+        return self
+    end
+
+    function Tasklet:setup(...)
+        S:begin(self.task, table.pack(...), false)
+        return self
+    end
+
+    function Tasklet:start(...)
+        S:begin(self.task, table.pack(...), true)
+        return self
+    end
+
+    function Tasklet:insert()
+        S:insert(self.task)
+        return self
+    end
+
+    function Tasklet:remove()
+        S:remove_by_hand(self.task)
+        return self
+    end
+
+    function Tasklet:switch()
+        return S:switch(self.task)
+    end
+
+    function Tasklet:throw(err, pending)
+        S:throw(self.task, err, pending)
+    end
+
+    function Tasklet:raise_exception(value, ...)
+        if type(value) == "table" and rawequal(value, value.__index) then
+            value = fail("TimeoutError", ..., true)
+        end
+        S:throw(self.task, value)
+    end
+
+    Tasklet.run = api.run
+
+    function api.schedule(...)
+        return S:schedule(table.pack(...), false)
+    end
+
+    function api.schedule_remove(...)
+        return S:schedule(table.pack(...), true)
+    end
+
+    function api.getruncount()
+        return S:count_runnable()
+    end
+
+    function getters.alive(task)
+        return S.is_alive(task)
+    end
+
+    function getters.paused(task)
+        return task.state == "paused"
+    end
+
+    function getters.blocked(task)
+        return S.is_blocked(task)
+    end
+
+    function getters.scheduled(task)
+        return S.is_alive(task) and task.state ~= "paused"
+    end
+
+    function getters.is_current(task)
+        return task == S.current
+    end
+
+    function getters.tempval(task)
+        return task.tempval
+    end
+
+    function getters.next(task)
+        local found = S:neighbour(task, 1)
+        return found and found.face
+    end
+
+    function getters.prev(task)
+        local found = S:neighbour(task, -1)
+        return found and found.face
+    end
+
+    function getters.nesting_level(task)
+        return task == S.current and #S.frames or 0
+    end
 
     function api.survive()
         S:survive()
@@ -251,6 +367,7 @@ function M.new(choose)
             S:send(values[1].dest.task, values[1])
             return nil, true
         end
+        S:check_trap()
         if values.n == 1 and type(values[1]) == "table" and getmetatable(values[1]) == nil then
             values = table.pack(table.unpack(values[1]))
         end

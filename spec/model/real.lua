@@ -41,7 +41,7 @@ function M.run(program)
     local trace = {}
     -- It begins with a turn of the loop, so that it has a whole turn's budget.
     tasklet.wait(tasklet.WaitForTimeout(0))
-    local supervisor = tasklet.run(interpreter.supervisor(api, program, trace))
+    local supervisor = tasklet.new(interpreter.supervisor(api, program, trace))()
     local ok, err = pcall(tasklet.join, supervisor, PATIENCE)
     if not ok and tasklet.TimeoutError:is(err) then
         trace[#trace + 1] = "the supervisor hangs"

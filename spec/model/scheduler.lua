@@ -14,7 +14,7 @@ local GIVE_WAY = setmetatable({}, { __name = "give way" })
 ---@class spec.model.Task
 ---@field id integer
 ---@field co thread
----@field state string new, ready, running, handed, waiting, blocked, ended
+---@field state string new, ready, running, handed, waiting, blocked, paused, ended
 ---@field priority integer
 ---@field chain? spec.model.Task[] where it stands when handed
 ---@field round? spec.model.Task[] where it stands when queued
@@ -27,6 +27,7 @@ local GIVE_WAY = setmetatable({}, { __name = "give way" })
 ---@field current? spec.model.Task
 ---@field chain spec.model.Task[]
 ---@field batch spec.model.Task[] woken and not yet in a chain
+---@field frames {chain: spec.model.Task[], current: spec.model.Task?}[] put aside by nested runs
 local Scheduler = {}
 Scheduler.__index = Scheduler
 
@@ -38,6 +39,7 @@ local function new(choose)
         current = nil,
         chain = {},
         batch = {},
+        frames = {},
         now_round = {},
         next_round = {},
         timers = {},
@@ -165,13 +167,18 @@ end
 
 -- ---- tasklets ----
 
----@param f function
+---@param task spec.model.Task has not begun
+---@param f? function nil: it is bound to nothing
+function Scheduler:bind(task, f)
+    task.co = f and co_create(function(...) return pcall(f, ...) end)
+end
+
+---@param f? function
 ---@return spec.model.Task
 function Scheduler:make(f)
     self.tasks = self.tasks + 1
-    return {
+    local task = {
         id = self.tasks,
-        co = co_create(function(...) return pcall(f, ...) end),
         state = "new",
         waits = {},
         fired = {},
@@ -180,8 +187,9 @@ function Scheduler:make(f)
         takers = {},
         watchers = {},
         callbacks = {},
-        children = {},
     }
+    self:bind(task, f)
+    return task
 end
 
 local function resume(self, task, ...)
@@ -206,7 +214,9 @@ function Scheduler:drive()
     while #chain > 0 do
         local task = table.remove(chain, 1)
         task.chain = nil
-        if not task.waiting then
+        if task.raise and not task.begun then
+            self:finish(task, false, { task.raise.value })
+        elseif not task.waiting then
             resume(self, task, table.unpack(task.args or {}, 1, task.args and task.args.n or 0))
         elseif task.raise or self:take(task) then
             task.waiting = false
@@ -295,25 +305,29 @@ local function prepend(chain, list)
     end
 end
 
+Scheduler.prepend = prepend
+
 ---Those woken run now, up to their next wait; then the one that woke them goes on.
 function Scheduler:hand_over()
     local batch = self.batch
-    if #batch == 0 then
-        return
-    end
     self.batch = {}
     local current = self.current
-    if self:can_give_way() then
+    if #batch == 0 then -- those that ran were called: join callbacks
+        self:check_raise()
+        return
+    elseif self:can_give_way() then
         current.state = "handed"
         table.insert(batch, current)
         prepend(self.chain, batch)
         self:suspend()
     else
         local chain, barrier = self.chain, self.barrier
+        table.insert(self.frames, { chain = chain, current = current })
         self.chain, self.current, self.barrier = {}, nil, 0
         prepend(self.chain, batch)
         self:drive()
         self.chain, self.current, self.barrier = chain, current, barrier
+        table.remove(self.frames)
     end
     self:check_raise()
 end

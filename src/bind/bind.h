@@ -346,6 +346,9 @@ void tk_report_open(lua_State *L, struct tk_bind *bind);
 /* If the tasklet at `index` is a member of a scope: it is no more. */
 void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 
+/* Tells those who are to be told that the tasklet at `index` has ended: its join callbacks,
+ * monitors and scope; each once. */
+void tk_tell_end(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 /* Tells of the ends that are to be told. */
 void tk_tell_ends(lua_State *L, struct tk_bind *bind);
 
@@ -389,6 +392,8 @@ static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
         tk_raise(L, "the tasklet would block, and its block_trap is set");
     }
 }
+/* Would a wait raise a kill or a deadline? The clock says so, even if the loop has not turned. */
+bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body);
 /* Raises a kill or a deadline that is pending. */
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */
@@ -407,6 +412,9 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
 void tk_run_open(lua_State *L, struct tk_bind *bind);
 /* Reports failures that nobody has dealt with by the end of a turn. */
 void tk_report(struct tk_bind *bind);
+/* The outcome of a tasklet is about to be forgotten: if it is a failure that nobody has dealt with,
+ * it is reported now unless it was, and counts for good. */
+void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Reports the error on top of L's stack, with a traceback if it is a string; pops it. */
 void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where);
 /* Closes every unfinished tasklet's coroutine. No scheduling any more. */

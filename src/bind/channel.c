@@ -237,13 +237,7 @@ static void check_caller(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    if (body == NULL) {
-        return;
-    }
-    if (body->task.limit != NULL) {
-        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
-    }
-    if (body->task.stopped) {
+    if (body != NULL && tk_is_stopped(bind, body)) {
         tk_check_stopped(L, bind, body);
     }
 }

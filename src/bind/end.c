@@ -159,10 +159,10 @@ static bool is_observed(lua_State *L, struct tk_bind *bind, int index, const str
 }
 
 /*
- * Tells of the end of the tasklet at `index`. A join callback may end others that have callbacks:
- * those are called when it is over, not inside of it, so that a chain of them costs no C stack.
+ * A join callback may end others that have callbacks: those are called when it is over, not inside
+ * of it, so that a chain of them costs no C stack.
  */
-static void tell(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
+void tk_tell_end(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
 {
     bool outermost = body->callbacks && !bind->telling;
 
@@ -171,6 +171,7 @@ static void tell(lua_State *L, struct tk_bind *bind, int index, struct tk_body *
     }
     tk_call_callbacks(L, bind, index, body);
     if (body->monitored) {
+        body->monitored = false;
         tk_tell_monitors(L, bind, index, body);
     }
     tk_leave_scope(L, bind, index, body);
@@ -185,12 +186,17 @@ void tk_tell_ends(lua_State *L, struct tk_bind *bind)
     int top = lua_gettop(L);
 
     while (bind->told < bind->untold && lua_checkstack(L, 20)) {
+        struct tk_body *body;
+
         bind->told++;
         tk_push_table(L, bind, TABLE_UNTOLD);
         lua_rawgeti(L, -1, bind->told);
         lua_pushnil(L);
         lua_rawseti(L, -3, bind->told);
-        tell(L, bind, lua_gettop(L), lua_touserdata(L, -1));
+        body = lua_touserdata(L, -1);
+        if (body->task.state == TK_ENDED) { /* else it has been told of, and bound anew */
+            tk_tell_end(L, bind, lua_gettop(L), body);
+        }
         lua_settop(L, top);
     }
     if (bind->told == bind->untold) {
@@ -252,7 +258,7 @@ static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at
         lua_pushvalue(L, index);
         lua_rawseti(L, -2, ++bind->untold);
     } else {
-        tell(L, bind, index, body);
+        tk_tell_end(L, bind, index, body);
     }
     lua_settop(L, top);
 }

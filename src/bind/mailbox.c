@@ -202,7 +202,7 @@ static int mailbox_popleft(lua_State *L)
     struct tk_body *owner = check_mailbox(L, bind), *body = tk_current(bind);
     lua_Number seconds = tk_check_timeout(L, bind, 2);
 
-    if (body != NULL && body->task.stopped) {
+    if (body != NULL && tk_is_stopped(bind, body)) {
         tk_check_wait(L, bind);
     }
     if (count_in(owner->task.mail) > 0 && may_go_on(L, bind)) {
@@ -220,7 +220,7 @@ static struct tk_body *check_taker(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    return body == NULL || body->task.stopped ? tk_check_wait(L, bind) : body;
+    return body == NULL || tk_is_stopped(bind, body) ? tk_check_wait(L, bind) : body;
 }
 
 static int receive_next(lua_State *L)

@@ -123,15 +123,20 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
     return body;
 }
 
+bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body)
+{
+    if (body->task.limit != NULL && bind->sched != NULL) {
+        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
+    }
+    return body->task.stopped;
+}
+
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    if (body != NULL && body->task.limit != NULL && bind->sched != NULL) {
-        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
-    }
-    if (body == NULL || bind->running != L || bind->barrier > 0 || bind->closing ||
-        body->task.stopped || !lua_isyieldable(L)) {
+    if (body == NULL || tk_is_stopped(bind, body) || bind->running != L || bind->barrier > 0 ||
+        bind->closing || !lua_isyieldable(L)) {
         return refuse_wait(L, bind);
     }
     if (body->task.verbs != NULL) {

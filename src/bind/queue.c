@@ -39,7 +39,7 @@ static void push_temp(lua_State *L, struct tk_bind *bind, const struct tk_body *
     lua_remove(L, -2);
 }
 
-/* The caller goes on: returns its `tempval`. */
+/* The caller goes on: returns its `tempval`, or raises, and the value is used up either way. */
 static int scheduled(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -47,7 +47,6 @@ static int scheduled(lua_State *L, int status, lua_KContext context)
 
     (void)status;
     (void)context;
-    tk_check_raise(L, bind);
     if (body == NULL) {
         lua_pushnil(L);
         return 1;
@@ -58,6 +57,7 @@ static int scheduled(lua_State *L, int status, lua_KContext context)
         set_temp(L, bind, body, 0, -1);
         lua_pop(L, 1);
     }
+    tk_check_raise(L, bind);
     return 1;
 }
 
@@ -141,7 +141,11 @@ RAISES int tk_queue_run(lua_State *L, struct tk_bind *bind)
     }
     if (body->task.state == TK_PAUSED || !tk_can_give_way(L, bind)) {
         tk_task_wake(bind->sched, &body->task);
-        return tk_hand_over(L, bind, scheduled, 0);
+        if (tk_can_give_way(L, bind)) {
+            return tk_hand_over(L, bind, scheduled, 0);
+        }
+        tk_run_nested(L, bind);
+        return scheduled(L, LUA_OK, 0);
     }
     tk_task_give_way(bind->sched, &current->task);
     tk_task_run_next(bind->sched, &body->task);

@@ -151,6 +151,27 @@ void tk_report(struct tk_bind *bind)
     }
 }
 
+void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    int top = lua_gettop(L);
+
+    if (!body->unobserved) {
+        return;
+    }
+    body->unobserved = false;
+    tk_push_table(L, bind, TABLE_FAILED);
+    for (int i = 1; i <= bind->reports; i++) {
+        lua_rawgeti(L, top + 1, i);
+        if (lua_touserdata(L, -1) == body) {
+            report_body(L, bind, body);
+            lua_pushboolean(L, false);
+            lua_rawseti(L, top + 1, i);
+        }
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+}
+
 int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where)
 {
     lua_State *running = bind->running, *outer = bind->L;

@@ -347,14 +347,13 @@ static void drop(lua_State *L, struct tk_bind *bind, int which)
     lua_pop(L, 1);
 }
 
-/* The tasklet at 1 becomes as new. */
+/* The tasklet at 1 becomes as new; whoever wants to be told of its end still does. */
 void tk_forget(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     body->begun = body->failed = body->packed = body->interrupted = false;
     body->waiting = body->event = body->preempted = body->stock = false;
-    body->bound = body->callbacks = body->monitored = false;
-    drop(L, bind, TABLE_CALLBACKS);
-    drop(L, bind, TABLE_MONITORS);
+    body->bound = body->temp = false;
+    drop(L, bind, TABLE_TEMPVALS);
     for (int i = 1; i <= UV_COUNT; i++) {
         if (i != UV_BODY || !body->named) {
             lua_pushnil(L);
@@ -382,6 +381,12 @@ static int tasklet_bind(lua_State *L)
     if (!lua_isnil(L, 2) && !tk_is_startable(L, bind, 2)) {
         luaL_typeerror(L, 2, "function or fresh coroutine");
     }
+    if (body->task.state == TK_ENDED) {
+        /* A callback may bind it anew while others are still to be called: they are about this end,
+         * not about the next. */
+        body->callbacks = true;
+        tk_tell_end(L, bind, 1, body);
+    }
     if (body == tk_current(bind)) {
         return tk_raise(L, "cannot bind the current tasklet");
     }
@@ -399,9 +404,10 @@ static int tasklet_bind(lua_State *L)
     } else if (body->task.state == TK_ENDED) {
         bool daemon = body->task.daemon;
 
-        tk_observe(bind, body);
+        tk_report_now(L, bind, body);
         tk_task_init(&body->task);
         body->task.daemon = daemon;
+        drop(L, bind, TABLE_MONITORS);
         tk_forget(L, bind, body);
     }
     body->bound = false;

@@ -11,9 +11,12 @@
 static int late_callbacks(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = lua_touserdata(L, 1);
 
     lua_settop(L, 1);
-    tk_call_callbacks(L, bind, 1, lua_touserdata(L, 1));
+    if (body->task.state == TK_ENDED) { /* else it has been bound anew, and they have been called */
+        tk_call_callbacks(L, bind, 1, body);
+    }
     return 0;
 }
 

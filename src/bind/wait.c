@@ -146,6 +146,12 @@ static void hold(lua_State *L, struct tk_bind *bind, const struct tk_body *body,
     lua_pop(L, 2);
 }
 
+/* Has it been made by `convert`? One that a script has made and not called has no coroutine. */
+static bool is_fresh(const struct tk_task *task)
+{
+    return task->state == TK_NEW && tk_container_of(task, struct tk_body, task)->co != NULL;
+}
+
 /* Those made by `convert` begin, one after the other, when the caller gives way. */
 static void begin_fresh(struct tk_bind *bind, struct tk_wait **list, int count)
 {
@@ -153,7 +159,7 @@ static void begin_fresh(struct tk_bind *bind, struct tk_wait **list, int count)
         if (list[i]->kind == bind->ended) {
             struct tk_task *task = list[i]->kind->target(list[i]);
 
-            if (task->state == TK_NEW) {
+            if (is_fresh(task)) {
                 tk_task_begin(bind->sched, task, true);
             }
         }
@@ -168,7 +174,7 @@ static void drop_fresh(lua_State *L, struct tk_bind *bind, struct tk_wait **list
             struct tk_task *task = list[i]->kind->target(list[i]);
             struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
-            if (task->state == TK_NEW && body->co != NULL) {
+            if (is_fresh(task)) {
                 tk_push_error(L, bind, "TaskletExit", "never begun");
                 tk_end_unbegun(L, bind, body, 0);
             }

@@ -322,7 +322,7 @@ size_t tk_sched_count(const struct tk_sched *sched)
     size_t count = chain_length(sched->chain) + chain_length(sched->batch);
 
     for (const struct tk_frame *frame = sched->frame; frame != NULL; frame = frame->outer) {
-        count += chain_length(frame->chain);
+        count += chain_length(frame->chain) + (frame->current != NULL);
     }
     for (struct tk_task *task = tk_runq_after(&sched->ready, NULL); task != NULL;
          task = tk_runq_after(&sched->ready, task)) {

@@ -132,7 +132,7 @@ void tk_task_insert(struct tk_sched *sched, struct tk_task *task);
  * the queue goes on from it, as a ring, and those before it have lost their turn.
  */
 void tk_task_run_next(struct tk_sched *sched, struct tk_task *task);
-/* How many are in the run queue or in a chain. */
+/* How many are in the run queue or in a chain, or run others nested. */
 size_t tk_sched_count(const struct tk_sched *sched);
 /* The neighbours of one that is scheduled; of NULL, the first and the last. NULL: none. */
 struct tk_task *tk_sched_after(const struct tk_sched *sched, const struct tk_task *task);
