@@ -36,6 +36,7 @@ struct tasklet_host {
     bool parked;         /* the main tasklet is in mainloop.run */
     bool stuck;          /* nothing can ever wake anybody: not dealt with yet */
     bool reported;       /* that has been said once */
+    bool stopped;        /* the uv loop was stopped, by a script's uv.stop if by nobody here */
     bool has_status;
     int status;
     atomic_int interrupted; /* 0, or the status + 1 */
@@ -52,6 +53,10 @@ void tk_mainloop_turned(struct tasklet_host *host);
 void tk_mainloop_stuck(struct tasklet_host *host);
 /* The interrupt has come to the loop. */
 void tk_mainloop_interrupt(struct tasklet_host *host);
+/* The main tasklet waits until the program could end, then goes on with k, which calls the second
+ * function first. */
+int tk_mainloop_park(lua_State *L, struct tasklet_host *host, lua_KFunction k);
+void tk_mainloop_unparked(lua_State *L, struct tasklet_host *host);
 
 /* virtual.c: virtual time and drawn orders. */
 void tk_virtual_open(lua_State *L, struct tasklet_host *host);
@@ -62,5 +67,7 @@ void tk_virtual_set(struct tasklet_host *host);
 void tk_luv_open(lua_State *L, struct tasklet_host *host);
 /* The loop of a luv that is loaded already, or NULL. */
 uv_loop_t *tk_luv_loaded(lua_State *L);
+/* The host has taken that loop. */
+void tk_luv_adopt(lua_State *L, struct tasklet_host *host);
 
 #endif

@@ -58,6 +58,55 @@ static int call(lua_State *L, int nargs, int nresults, int flags)
     return nresults == LUA_MULTRET ? lua_gettop(L) - base + 1 : nresults;
 }
 
+static int ran(lua_State *L, int status, lua_KContext context)
+{
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
+
+    (void)status;
+    (void)context;
+    tk_mainloop_unparked(L, host);
+    lua_pushboolean(L, host->stopped);
+    return 1;
+}
+
+/*
+ * uv.run(mode): where a tasklet calls it the loop runs already, and would never end, as that
+ * tasklet has not. The host's main tasklet waits instead, as in mainloop.run. Upvalues: the
+ * binding, the host, luv's own.
+ */
+static int run(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
+    static const char *const modes[] = {"default", "once", "nowait", NULL};
+
+    if (luaL_checkoption(L, 1, "default", modes) == 0 && bind->sched != NULL) {
+        struct tk_body *body = tk_current(bind);
+
+        if (body != NULL && body == host->main) {
+            return tk_mainloop_park(L, host, ran);
+        }
+        if (body != NULL || host->running) {
+            return tk_raise(L, "the main loop is running already");
+        }
+    }
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* Puts our uv.run into luv's table at `index`. */
+static void replace_run(lua_State *L, int index, struct tasklet_host *host)
+{
+    index = lua_absindex(L, index);
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    lua_pushlightuserdata(L, host);
+    lua_getfield(L, index, "run");
+    lua_pushcclosure(L, run, 3);
+    lua_setfield(L, index, "run");
+}
+
 static int load_luv(lua_State *L)
 {
     struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
@@ -101,6 +150,7 @@ static int load_luv(lua_State *L)
     if (L != bind->main) {
         lua_xmove(bind->main, L, 1);
     }
+    replace_run(L, -1, host);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "luv");
@@ -131,6 +181,15 @@ uv_loop_t *tk_luv_loaded(lua_State *L)
     }
     lua_settop(L, top);
     return loop;
+}
+
+void tk_luv_adopt(lua_State *L, struct tasklet_host *host)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "luv") == LUA_TTABLE) {
+        replace_run(L, -1, host);
+    }
+    lua_pop(L, 2);
 }
 
 void tk_luv_open(lua_State *L, struct tasklet_host *host)

@@ -80,17 +80,31 @@ static int push_status(lua_State *L, struct tasklet_host *host, bool by_quit)
 static int unparked(lua_State *L, int status, lua_KContext context)
 {
     struct tasklet_host *host = host_of(L);
-    bool by_quit = host->quit;
 
     (void)status;
     (void)context;
+    tk_mainloop_unparked(L, host);
+    return push_status(L, host, host->ending_by_quit);
+}
+
+RAISES void tk_mainloop_unparked(lua_State *L, struct tasklet_host *host)
+{
     host->parked = false;
-    host->quit = false;
     if (!host->main->task.daemon) {
         tk_task_count(host->bind->sched, &host->main->task, true);
     }
     tk_check_raise(L, host->bind);
-    return push_status(L, host, by_quit);
+}
+
+RAISES int tk_mainloop_park(lua_State *L, struct tasklet_host *host, lua_KFunction k)
+{
+    struct tk_task *main = &host->main->task;
+
+    tk_check_wait(L, host->bind);
+    host->parked = true;
+    tk_task_count(host->bind->sched, main, false);
+    tk_task_blocked(host->bind->sched, main);
+    return tk_give_way(L, host->bind, k, 0);
 }
 
 static void unpark(struct tasklet_host *host)
@@ -110,14 +124,10 @@ static int mainloop_run(lua_State *L)
     struct tasklet_host *host = host_of(L);
     struct tk_bind *bind = host->bind;
     struct tk_body *body = tk_current(bind);
-    bool by_quit;
+    bool by_quit, stopped;
 
     if (body != NULL && body == host->main) {
-        tk_check_wait(L, bind);
-        host->parked = true;
-        tk_task_count(bind->sched, &body->task, false);
-        tk_task_blocked(bind->sched, &body->task);
-        return tk_give_way(L, bind, unparked, 0);
+        return tk_mainloop_park(L, host, unparked);
     }
     if (host->running || body != NULL) {
         return tk_raise(L, "the main loop is running already");
@@ -126,9 +136,9 @@ static int mainloop_run(lua_State *L)
     host->quit = false;
     host->daemons_ended = false;
     do {
-        uv_run(host->loop.uv, UV_RUN_DEFAULT);
+        stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
         bind->L = L;
-    } while (!host->quit && !host->stuck && end_daemons(host));
+    } while (!stopped && !host->quit && !host->stuck && end_daemons(host));
     host->running = false;
     tk_report(bind);
     if (host->stuck) {
@@ -317,7 +327,12 @@ static bool go_on(struct tasklet_host *host)
         if (!host->parked) {
             return false;
         }
+        host->quit = false;
         host->ending_by_quit = true;
+        unpark(host);
+        return true;
+    }
+    if (host->stopped && host->parked) {
         unpark(host);
         return true;
     }
@@ -369,7 +384,7 @@ int tasklet_host_run(struct tasklet_host *host)
     host->running = true;
     run_batch(host);
     while (go_on(host)) {
-        uv_run(host->loop.uv, UV_RUN_DEFAULT);
+        host->stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
         if (host->ending_by_quit && main_ended(host)) {
             break;
         }
@@ -377,7 +392,8 @@ int tasklet_host_run(struct tasklet_host *host)
     host->running = false;
     tk_report(host->bind);
     if (host->has_status) {
-        return host->status;
+        /* As the system has it: what is negative is an error of ours. */
+        return host->status < 0 ? host->status & 0xff : host->status;
     }
     return host->bind->failures > 0 ? 1 : 0;
 }

@@ -355,6 +355,7 @@ int luaopen_tasklet(lua_State *L)
     struct tasklet_options options;
     struct tasklet_host *host;
     lua_State *main;
+    uv_loop_t *loaded;
     int rc;
 
     luaL_checkversion(L);
@@ -371,9 +372,13 @@ int luaopen_tasklet(lua_State *L)
     options.lua = main;
     options.on_error = print_error;
     lua_checkstack(main, 20);
-    rc = make_host(&options, true, tk_luv_loaded(L), &host);
+    loaded = tk_luv_loaded(L);
+    rc = make_host(&options, true, loaded, &host);
     if (rc < 0) {
         return luaL_error(L, "cannot make a tasklet host: %s", tasklet_strerror(rc));
+    }
+    if (loaded != NULL) {
+        tk_luv_adopt(L, host);
     }
     tk_bind_push_module(L, host->bind);
     return 1;

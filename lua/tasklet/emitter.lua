@@ -24,12 +24,7 @@ end
 
 local methods = {}
 
-local function check_self(self, verb)
-    if not core.is_source(self) then
-        error(("calling '%s' on bad self (Emitter expected, got %s)"):format(verb, type(self)), 3)
-    end
-end
-
+-- Called by what the script has called.
 local function check(self, name, verb)
     if not core.is_source(self) then
         error(("calling '%s' on bad self (Emitter expected, got %s)"):format(verb, type(self)), 3)
@@ -83,13 +78,12 @@ function methods:emit(name, ...)
     end
 end
 
---- Connects a function, which gets what is emitted. Returns an id for `disconnect`.
-function methods:connect(name, f)
-    check(self, name, "connect")
+-- Called by what the script has called, after `check`.
+local function connect(self, name, f)
     local mt = getmetatable(f)
     if type(f) ~= "function" and not (type(mt) == "table" and mt.__call) then
         error(("bad argument #2 to 'connect' (function expected, got %s)"):format(
-            type(f)), 2)
+            type(f)), 3)
     end
     local handlers = handlers_of[self]
     if not handlers then
@@ -101,20 +95,42 @@ function methods:connect(name, f)
     return last_id
 end
 
---- Takes a connected function off. An unknown id raises.
-function methods:disconnect(id)
-    check_self(self, "disconnect")
+--- Connects a function, which gets what is emitted. Returns an id for `disconnect`.
+function methods:connect(name, f)
+    check(self, name, "connect")
+    local id = connect(self, name, f)
+    return id
+end
+
+-- Called by what the script has called. Returns what was connected.
+local function disconnect(self, id)
+    if not core.is_source(self) then
+        error(("calling 'disconnect' on bad self (Emitter expected, got %s)"):format(type(self)), 3)
+    end
     local handlers = handlers_of[self]
-    if not (handlers and id ~= nil and handlers[id]) then
-        error(M.TaskletError(("%sunknown connection %s"):format(core.where(2), tostring(id))), 0)
+    local handler = handlers and id ~= nil and handlers[id]
+    if not handler then
+        error(M.TaskletError(("%sunknown connection %s"):format(core.where(3), tostring(id))), 0)
     end
     handlers[id] = nil
+    return handler
+end
+
+--- Takes a connected function off. An unknown id raises.
+function methods:disconnect(id)
+    disconnect(self, id)
 end
 
 --- Ends the emitter: those who wait for one of its signals hear of it, and nothing can be emitted
 --- any more.
 function methods:destroy()
-    check_self(self, "destroy")
+    if not core.is_source(self) then
+        error(("calling 'destroy' on bad self (Emitter expected, got %s)"):format(type(self)), 2)
+    end
+    local handlers = handlers_of[self] or {}
+    for id in pairs(handlers) do
+        handlers[id] = nil -- an emit that is under way calls no more of them
+    end
     handlers_of[self] = nil
     core.source_destroy(self)
 end
@@ -158,7 +174,8 @@ end
 --- `Emitter{"name", ...}` makes an emitter with these signals.
 M.Emitter = make_class(nil, "Emitter", {})
 
--- The operating system's signals. Connected functions are called by a daemon for each signal.
+-- The operating system's signals. Connected functions are called by a daemon for each signal, which
+-- is there as long as any is: what else the signal would do is suppressed as long.
 local listeners = {}
 local signal_methods = setmetatable({}, { __index = methods })
 
@@ -166,25 +183,54 @@ function signal_methods:emit()
     error(M.TaskletError(core.where(2) .. "the operating system's signals cannot be emitted"), 0)
 end
 
-signal_methods.destroy = signal_methods.emit
+function signal_methods:destroy()
+    error(M.TaskletError(core.where(2) .. "the operating system's signals cannot be destroyed"), 0)
+end
 
-function signal_methods:connect(name, f)
-    local id = methods.connect(self, name, f)
-    if not listeners[name] then
-        listeners[name] = core.daemon(function()
-            local signal = M.WaitForSignal(M.signals, name)
-            while next(handlers_of[self] or {}) do
-                M.wait(signal)
-                for _, handler in ipairs(collect(self, name)) do
-                    if handler.handlers[handler.id] then
-                        handler.f(name)
-                    end
+local function trace(err)
+    return { err = err, trace = core.traceback() }
+end
+
+local function listen(self, name, listener)
+    local signal = M.WaitForSignal(self, name)
+    local _ <close> = setmetatable({}, { __close = function()
+        listeners[name] = nil
+    end })
+    while #collect(self, name) > 0 do
+        M.wait(signal)
+        listener.calling = true
+        for _, handler in ipairs(collect(self, name)) do
+            if handler.handlers[handler.id] then
+                local ok, failure = xpcall(handler.f, trace, name)
+                if not ok and not M.TaskletExit:is(failure.err) then
+                    core.report(failure.err, failure.trace) -- the others are called all the same
                 end
             end
-            listeners[name] = nil
+        end
+        listener.calling = false
+    end
+end
+
+function signal_methods:connect(name, f)
+    check(self, name, "connect")
+    local id = connect(self, name, f)
+    if not listeners[name] then
+        local listener = { calling = false }
+        listeners[name] = listener
+        listener.task = core.daemon(function()
+            listen(self, name, listener)
         end)
     end
     return id
+end
+
+function signal_methods:disconnect(id)
+    local name = disconnect(self, id).name
+    local listener = listeners[name]
+    -- One that is calling a function just now looks for itself when it has called all.
+    if listener and not listener.calling and #collect(self, name) == 0 then
+        listener.task:kill()
+    end
 end
 
 setmetatable(M.signals, {

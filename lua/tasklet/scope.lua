@@ -52,7 +52,7 @@ Scope.__name = "scope"
 
 local function join_error(t, err, trace)
     local name = t.name
-    return M.JoinError(("tasklet '%s' failed: %s"):format(name, tostring(err)),
+    return M.JoinError(("tasklet '%s' failed: %s"):format(name, core.shown(err)),
         { cause = err, tasklet = t, traceback = trace, others = {} })
 end
 

@@ -196,6 +196,31 @@ describe("the host", function()
         ]], "7\n", 7)
     end)
 
+    it("8.1 returns the status of a quit that came early", function()
+        for _, quit in ipairs {
+            "tasklet.mainloop.quit(7)",
+            "tasklet.run(function() tasklet.mainloop.quit(7) end)",
+            "tasklet.run(function() tasklet.yield_() tasklet.mainloop.quit(7) end)",
+        } do
+            check(helper.run_file([[
+                local tasklet = require "tasklet"
+                tasklet.run(function() tasklet.sleep(60) end)
+            ]] .. quit .. [[
+
+                print(tasklet.mainloop.run())
+            ]]), "7\n", 7)
+        end
+    end)
+
+    it("8.1 takes a negative status as the system does", function()
+        check(helper.run_file [[
+            local tasklet = require "tasklet"
+            tasklet.run(function() tasklet.sleep(0) tasklet.mainloop.quit(-1) end)
+            print(tasklet.mainloop.run())
+        ]], "-1\n", 255)
+        check(helper.run_file "os.exit(-2)", "", 254)
+    end)
+
     it("8.1 ends with the status of quit when the main chunk has ended", function()
         check(helper.run_file [[
             local tasklet = require "tasklet"

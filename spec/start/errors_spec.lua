@@ -111,4 +111,28 @@ describe("error classes", function()
             assert.equal("string", type(tostring(err)))
         end)
     end)
+
+    it("1.7 stand for causes that tostring cannot show", function()
+        helper.within_loop(function()
+            local methods = {
+                function() error("no text") end,
+                function() return 5 end,
+                function() tasklet.sleep(0.001) return "slept" end,
+            }
+            for _, method in ipairs(methods) do
+                local value = setmetatable({}, { __tostring = method })
+                local err = join_failed(error, value)
+                assert.is_true(tasklet.JoinError:is(err))
+                assert.is_true(rawequal(value, err.cause))
+                assert.equal("string", type(tostring(err)))
+                err = tasklet.join_all({ tasklet.run(error, value) })[1]
+                assert.is_true(rawequal(value, err.cause))
+                err = caught(tasklet.scope, function(s) s:run(error, value) end)
+                assert.is_true(tasklet.JoinError:is(err))
+                assert.is_true(rawequal(value, err.cause))
+                err = caught(tasklet.any, { function() error(value) end })
+                assert.is_true(rawequal(value, err.cause))
+            end
+        end)
+    end)
 end)

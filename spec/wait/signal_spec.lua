@@ -286,6 +286,17 @@ describe("an emitter", function()
         end
     end))
 
+    it("4.3 destroyed by a connected function, calls no more of them", function()
+        local emitter, calls = tasklet.Emitter { "s" }, {}
+        emitter:connect("s", function()
+            calls[#calls + 1] = "first"
+            emitter:destroy()
+        end)
+        emitter:connect("s", function() calls[#calls + 1] = "second" end)
+        emitter:emit("s")
+        assert.same({ "first" }, calls)
+    end)
+
     it("4.3 not destroyed, fires them without", within(function()
         local emitter = Emitter { "s" }
         local t = tasklet.run(function()
@@ -471,6 +482,64 @@ describe("tasklet.signals", function()
         tasklet.signals:disconnect(id)
         assert.is_false((pcall(tasklet.signals.disconnect, tasklet.signals, id)))
     end))
+
+    it("4.4 to the other callbacks when one fails, which shows in the status", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local uv = require "luv"
+            local calls = tasklet.WaitForCall()
+            tasklet.signals:connect("SIGUSR2", function() error("out of order") end)
+            tasklet.signals:connect("SIGUSR2", function(name) calls(name) end)
+            for _ = 1, 2 do
+                uv.kill(uv.os_getpid(), "sigusr2")
+                print(tasklet.wait(calls).args[1])
+            end
+        ]])
+        assert.equal("SIGUSR2\nSIGUSR2\n", result.stdout)
+        local _, count = result.stderr:gsub("out of order", "")
+        assert.equal(2, count, result.stderr)
+        assert.equal(1, result.status)
+    end)
+
+    it("4.4 no more when the last callback is disconnected", function()
+        for _, how in ipairs { "tasklet.signals:disconnect(id)", "raise() tasklet.wait(calls)" } do
+            local result = helper.run_file([[
+                local tasklet = require "tasklet"
+                local uv = require "luv"
+                local id
+                local calls = tasklet.WaitForCall()
+                local function raise() uv.kill(uv.os_getpid(), "sigusr2") end
+                local function called()
+                    tasklet.signals:disconnect(id)
+                    calls()
+                end
+                for _ = 1, 2 do
+                    id = tasklet.signals:connect("SIGUSR2", called)
+                    ]] .. how .. [[
+
+                end
+                tasklet.sleep(0)
+                print "disconnected"
+                io.stdout:flush()
+                raise()
+                tasklet.sleep(60)
+            ]])
+            assert.equal("disconnected\n", result.stdout)
+            assert.equal("", result.stderr)
+            assert.is_true(result.status == 128 + 12, result.status)
+        end
+    end)
+
+    it("4.4 tells a wrong one of connect at the caller's line", function()
+        local function connect(...)
+            tasklet.signals:connect(...)
+        end
+        for _, args in ipairs { { "SIGKILL", print }, { "SIGHUP", 5 }, { nil, print } } do
+            local ok, err = pcall(connect, table.unpack(args, 1, 2))
+            assert.is_false(ok)
+            assert.is_truthy(err:find("signal_spec.lua:%d+: bad argument #%d to 'connect'"), err)
+        end
+    end)
 
     it("4.4 leaves the next waiter to itself when one is killed", within(function()
         local function waiter()

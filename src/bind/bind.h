@@ -339,6 +339,10 @@ void tk_slice_open(lua_State *L, struct tk_bind *bind);
 
 /* Pushes the traceback of L from `level` on. */
 void tk_push_trace(lua_State *L, int level);
+
+/* Pushes the value at `index` as tostring shows it; a method __tostring that fails does no harm. */
+const char *tk_push_shown(lua_State *L, int index);
+
 void tk_report_open(lua_State *L, struct tk_bind *bind);
 
 /* end.c */

@@ -60,6 +60,24 @@ static const char *push_text(lua_State *L, int index)
     return lua_tostring(L, -1);
 }
 
+static int to_string(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+const char *tk_push_shown(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    lua_pushcfunction(L, to_string);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+    }
+    return lua_tostring(L, -1);
+}
+
 void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
 {
     const char *text = push_text(L, -1);
@@ -75,7 +93,7 @@ void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
     lua_pop(L, 2);
 }
 
-/* For the Lua part: log(error, traceback) reports an error that has been dealt with. */
+/* Hands the error and traceback at 1 and 2 to the host, with the name of the current tasklet. */
 static int log_error(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -95,6 +113,22 @@ static int log_error(lua_State *L)
         bind->hooks->error(bind->context, text);
     }
     return 0;
+}
+
+/* For the Lua part: log(error, traceback) reports an error that has been dealt with, report(error,
+ * traceback) one that is to show in the program's status. */
+static int report_error(lua_State *L)
+{
+    tk_bind_of(L)->failures++;
+    return log_error(L);
+}
+
+/* For the Lua part: shown(value) is as tostring(value), and never raises. */
+static int shown(lua_State *L)
+{
+    lua_settop(L, 1);
+    tk_push_shown(L, 1);
+    return 1;
 }
 
 /* traceback(): that of the error, for a message handler. */
@@ -200,7 +234,11 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
 /* The stack's top is the module's table. */
 void tk_report_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {{"log", log_error}, {"traceback", traceback}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"shown", shown},
+                                    {"log", log_error},
+                                    {"report", report_error},
+                                    {"traceback", traceback},
+                                    {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);

@@ -184,7 +184,7 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body, enu
 
         lua_rawgeti(L, 3, 1);
         how = tk_error_is(L, -1, bind, "TaskletExit") ? "was killed" : "failed";
-        text = luaL_tolstring(L, -1, NULL);
+        text = tk_push_shown(L, -1);
         name = tk_push_name(L, bind, 1);
         text = lua_pushfstring(L, "tasklet '%s' %s: %s", name, how, text);
         tk_push_error(L, bind, "JoinError", text);
