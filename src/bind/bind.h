@@ -38,6 +38,7 @@ enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV
 struct tk_body {
     struct tk_task task;
     lua_State *co;    /* NULL: not begun, or ended */
+    uint32_t brand;   /* that it is one: tk_body_brand */
     uint32_t number;  /* "#7" */
     int anchor;       /* LUA_NOREF: not anchored */
     bool begun : 1;   /* its body has run */
@@ -134,9 +135,7 @@ struct tk_bind {
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
     const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
-    struct tk_atom *down;      /* the name of monitors' messages */
-    const void *class_tasklet; /* the metatable of Tasklet itself */
-    const void *class_channel;
+    struct tk_atom *down;   /* the name of monitors' messages */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
@@ -184,6 +183,16 @@ static inline struct tk_bind *tk_bind_of(lua_State *L)
 static inline void tk_push_table(lua_State *L, const struct tk_bind *bind, int which)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables[which]);
+}
+
+/* The userdata at `index` if it has this size, so that there is a brand to look at; else NULL. The
+ * objects that are used most have a brand, an address of the library's own: to look at the
+ * metatable costs three times as much. */
+static inline void *tk_to_sized(lua_State *L, int index, size_t size)
+{
+    void *object = lua_touserdata(L, index);
+
+    return object != NULL && lua_rawlen(L, index) == size ? object : NULL;
 }
 
 static inline struct tk_body *tk_current(const struct tk_bind *bind)
@@ -263,6 +272,11 @@ void tk_push_failure(lua_State *L, int index, const struct tk_body *body);
 void tk_observe(struct tk_bind *bind, struct tk_body *body);
 /* A metatable is one of a tasklet if it has the class under this key. */
 extern const char tk_class_key;
+/* The brand of tasklets; in four bytes, for the size of a tasklet is looked after. */
+static inline uint32_t tk_body_brand(void)
+{
+    return (uint32_t)(uintptr_t)&tk_class_key;
+}
 
 /* start.c */
 
@@ -463,6 +477,9 @@ void tk_mailbox_open(lua_State *L, struct tk_bind *bind);
 
 /* verb.c */
 
+/* Memory for a wait of a verb's of the current tasklet. It goes back by tk_verb_done, once the wait
+ * is among the verb's. */
+RAISES struct tk_wait *tk_verb_take(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Waits that verbs of the current tasklet use; freed by tk_verb_done. */
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);

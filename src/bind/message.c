@@ -24,13 +24,9 @@ static const char brand = 'M';
 
 static struct letter *to_letter(lua_State *L, int index)
 {
-    struct letter *letter = lua_touserdata(L, index);
+    struct letter *letter = tk_to_sized(L, index, sizeof *letter);
 
-    /* The size comes first, so that there is something to look at. */
-    if (letter == NULL || lua_rawlen(L, index) != sizeof *letter || letter->brand != &brand) {
-        return NULL;
-    }
-    return letter;
+    return letter != NULL && letter->brand == &brand ? letter : NULL;
 }
 
 bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind)
