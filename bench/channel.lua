@@ -16,14 +16,15 @@ local now = tasklet.mainloop.now
 local function pair()
     local channel, sum = tasklet.channel{preference = preference}, 0
     local receiver = tasklet.new(function()
-        for _ = 1, values do
-            sum = sum + channel:receive()
+        for value in channel do
+            sum = sum + value
         end
     end)
     local sender = tasklet.new(function()
         for i = 1, values do
             channel:send(i)
         end
+        channel:close()
     end)
     local start = now()
     receiver:start()
@@ -37,8 +38,7 @@ local function pair()
 end
 
 local function member(mine, next_one, done)
-    while true do
-        local hop = mine:receive()
+    for hop in mine do
         if hop == values then
             done:send(hop)
             return
