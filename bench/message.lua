@@ -22,7 +22,7 @@ local done = tasklet.WaitForCall()
 local styles = {}
 
 function styles.wait(i)
-    local mine = tasklet.WaitForMessages{accept = "ball"}
+    local mine, after = tasklet.WaitForMessages{accept = "ball"}, i % count + 1
     while true do
         yield(mine)
         local hop = get_event().value
@@ -31,11 +31,12 @@ function styles.wait(i)
             done()
             return
         end
-        yield(Message("ball", {dest = ring[i % count + 1], value = hop + 1}))
+        yield(Message("ball", {dest = ring[after], value = hop + 1}))
     end
 end
 
 function styles.receive(i)
+    local after = i % count + 1
     for message in receive() do
         local hop = message.value
         if hop == hops then
@@ -43,7 +44,7 @@ function styles.receive(i)
             done()
             return
         end
-        send(ring[i % count + 1], "ball", hop + 1)
+        send(ring[after], "ball", hop + 1)
     end
 end
 

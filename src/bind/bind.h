@@ -26,7 +26,7 @@
 /* Arguments of a join callback, so that calling it needs no more stack than is there. */
 #define MAX_CALLBACK_ARGS 200
 
-#define TK_NAMES_KEPT 16
+#define TK_NAMES_KEPT 64
 
 /*
  * A tasklet: the userdata. Its user values: what it is bound to, then its coroutine, in the end the
@@ -112,6 +112,7 @@ enum {
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
     TABLE_OBJECTS, /* by address, weak: conditions written in Lua, tasklets not begun */
+    TABLE_NAMES,   /* strings, by their place among the names used not long ago */
     TABLE_PASSED,  /* by coroutine, weak: generators that wait with their tasklet */
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
     TABLE_BINDING, /* the binding itself */
@@ -125,7 +126,7 @@ enum tk_halt {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* the script's string, which may have gone: compared before it is believed */
+    const char *text; /* of the script's string, which the table of names keeps */
     struct tk_atom *atom;
 };
 
