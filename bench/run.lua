@@ -59,13 +59,27 @@ local peers = {
 
 ---@param name string
 ---@param script string
+---@return Peer
 local function peer(name, script, ...)
-    local words = {}
-    for i, word in ipairs(peers[name].start) do
-        words[i] = word
+    local command = table.move(peers[name].start, 1, #peers[name].start, 1, {})
+    command[#command + 1] = ("%speers/%s/%s.lua"):format(here, name, script)
+    table.move({...}, 1, select("#", ...), #command + 1, command)
+    return {name = name, label = name, command = command}
+end
+
+---Each of the peers twice: once it passes bare numbers, once a message for each.
+---@param script string
+---@return Peer[]
+local function peers_by_what(script, ...)
+    local list = {}
+    for _, name in ipairs{"tarantool", "cqueues"} do
+        for _, what in ipairs{"numbers", "messages"} do
+            local each = peer(name, script, what, ...)
+            each.label = ("%s, %s"):format(name, what)
+            list[#list + 1] = each
+        end
     end
-    words[#words + 1] = ("%speers/%s/%s.lua"):format(here, name, script)
-    return {name = name, command = table.move({...}, 1, select("#", ...), #words + 1, words)}
+    return list
 end
 
 ---@class Row
@@ -77,6 +91,7 @@ end
 
 ---@class Peer
 ---@field name string
+---@field label string what to print
 ---@field command any[]
 
 ---@class Benchmark
@@ -244,7 +259,7 @@ local function comparisons(quick)
             ours = ours("message", "receive", 1000, hops),
             limit = limit("message", 1000, hops),
             rows = {{metric = "message"}},
-            peers = {peer("tarantool", "ring", 1000, hops), peer("cqueues", "ring", 1000, hops)},
+            peers = peers_by_what("ring", 1000, hops),
         },
         {
             name = "mailbox",
@@ -252,10 +267,7 @@ local function comparisons(quick)
             ours = ours("mailbox", "receive", 1024, numbers),
             limit = limit("mailbox", 1024, numbers),
             rows = {{metric = "mailbox"}},
-            peers = {
-                peer("tarantool", "mailbox", 1024, numbers),
-                peer("cqueues", "mailbox", 1024, numbers),
-            },
+            peers = peers_by_what("mailbox", 1024, numbers),
         },
     }
     for _, shape in ipairs{{2, numbers}, {1000, hops}} do
@@ -435,14 +447,14 @@ end
 ---How ours compares with the peers.
 ---@param benchmark Benchmark
 ---@param our_runs table[]
----@param runs_of table<string, table[]> by peer
+---@param runs_of table<Peer, table[]>
 ---@return boolean met
 local function report_peers(benchmark, our_runs, runs_of)
     local all_met = true
     local metric = benchmark.rows[1].metric
     local mine = series_of(our_runs, metric)
     for _, each in ipairs(mine and benchmark.peers or {}) do
-        local theirs = series_of(runs_of[each.name], metric)
+        local theirs = series_of(runs_of[each], metric)
         local text
         if theirs then
             local met = mine.median < theirs.median
@@ -452,7 +464,7 @@ local function report_peers(benchmark, our_runs, runs_of)
         else
             text = peers[each.name].installed and "not measured" or "not installed"
         end
-        print(("  %-14s  %s"):format(each.name, text))
+        print(("  %-20s  %s"):format(each.label, text))
     end
     return all_met
 end
@@ -467,9 +479,9 @@ local function measure(benchmark, reps)
         turns[#turns + 1] = {command = benchmark.limit, runs = limit_runs}
     end
     for _, each in ipairs(benchmark.peers or {}) do
-        runs_of[each.name] = {}
+        runs_of[each] = {}
         if peers[each.name].installed then
-            turns[#turns + 1] = {command = each.command, runs = runs_of[each.name]}
+            turns[#turns + 1] = {command = each.command, runs = runs_of[each]}
         end
     end
     local complete = true

@@ -15,6 +15,13 @@ function M.check(holds, what)
     end
 end
 
+---The n-th argument of the script, which says what is passed: bare numbers, or a message for each.
+---@return boolean whether it is messages
+function M.passes_messages(n)
+    M.check(arg[n] == "numbers" or arg[n] == "messages", "what is passed is numbers or messages")
+    return arg[n] == "messages"
+end
+
 ---The n-th argument of the script, a positive count.
 function M.count(n, name)
     local value = tonumber(arg[n])

@@ -1,11 +1,13 @@
--- mailbox.lua LIMIT N: one fiber puts N numbers into a fiber.channel of LIMIT places, another one
--- takes them out.
+-- mailbox.lua WHAT LIMIT N: one fiber puts N numbers into a fiber.channel of LIMIT places, another
+-- one takes them out. WHAT `messages`: each in a table that says from whom and to whom, too, as
+-- messages of ours do.
 
 package.path = arg[0]:gsub("[^/]*/[^/]*$", "") .. "?.lua;" .. package.path
 local fiber, clock = require "fiber", require "clock"
 local peer = require "peer"
 
-local limit, count = peer.count(1, "places"), peer.count(2, "numbers")
+local messages = peer.passes_messages(1)
+local limit, count = peer.count(2, "places"), peer.count(3, "numbers")
 local box = fiber.channel(limit)
 local sum = 0
 
@@ -21,7 +23,21 @@ local function consume()
     end
 end
 
-local consumer, producer = fiber.new(consume), fiber.new(produce)
+local function produce_messages()
+    local me = fiber.self()
+    for i = 1, count do
+        box:put{name = "item", dest = box, sender = me, value = i}
+    end
+end
+
+local function consume_messages()
+    for _ = 1, count do
+        sum = sum + box:get().value
+    end
+end
+
+local consumer = fiber.new(messages and consume_messages or consume)
+local producer = fiber.new(messages and produce_messages or produce)
 consumer:set_joinable(true)
 producer:set_joinable(true)
 local start = clock.monotonic()
