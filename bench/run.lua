@@ -1,8 +1,9 @@
 -- The runner: compiles the limits, runs each benchmark and its limit in turn, A B A B, and prints
 -- the median of each, their ratio, and whether the target is met. Plain Lua 5.4.
 --
---   lua5.4 bench/run.lua [--reps N] [--quick] [NAME...]
+--   lua5.4 bench/run.lua [--reps N] [--quick] [--peers] [NAME...]
 --
+-- With --peers it runs the comparisons with other schedulers instead, A B C A B C.
 -- TASKLET_BIN is the host to measure (else build/src/host/tasklet). The exit status is 1 if a
 -- target is missed or a program fails, 2 if nothing could be measured.
 
@@ -36,7 +37,8 @@ end
 --   max_ratio   ours / limit may be so much
 --   max         ours may be so much
 --   grows       {from, factor, plus}: ours may be `factor` times that metric, or `plus` more
--- A row without any of them is for information.
+-- A row without any of them is for information. In a comparison each peer is a run of its own, with
+-- the same metric, and the target is to be ahead of it.
 
 local function ours(script, ...)
     return {host, here .. script .. ".lua", ...}
@@ -46,6 +48,40 @@ local function limit(program, ...)
     return {out .. program, ...}
 end
 
+---How a peer is started, and the command that says its version, which fails where there is none.
+local peers = {
+    tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
+    cqueues = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
+    },
+}
+
+---@param name string
+---@param script string
+---@return Peer
+local function peer(name, script, ...)
+    local command = table.move(peers[name].start, 1, #peers[name].start, 1, {})
+    command[#command + 1] = ("%speers/%s/%s.lua"):format(here, name, script)
+    table.move({...}, 1, select("#", ...), #command + 1, command)
+    return {name = name, label = name, command = command}
+end
+
+---Each of the peers twice: once it passes bare numbers, once a message for each.
+---@param script string
+---@return Peer[]
+local function peers_by_what(script, ...)
+    local list = {}
+    for _, name in ipairs{"tarantool", "cqueues"} do
+        for _, what in ipairs{"numbers", "messages"} do
+            local each = peer(name, script, what, ...)
+            each.label = ("%s, %s"):format(name, what)
+            list[#list + 1] = each
+        end
+    end
+    return list
+end
+
 ---@class Row
 ---@field metric string
 ---@field label string? what to print, if not the benchmark's name
@@ -53,12 +89,18 @@ end
 ---@field max number?
 ---@field grows table?
 
+---@class Peer
+---@field name string
+---@field label string what to print
+---@field command any[]
+
 ---@class Benchmark
 ---@field name string
 ---@field limits string[] the programs to compile
 ---@field ours any[]
 ---@field limit any[]
 ---@field rows Row[]
+---@field peers Peer[]? of a comparison
 
 ---@param quick boolean
 ---@return Benchmark[]
@@ -161,7 +203,7 @@ local function benchmarks(quick)
         add{
             name = shape[1],
             limits = {"message"},
-            ours = ours("message", shape[2], n),
+            ours = ours("message", "wait", shape[2], n),
             limit = limit("message", shape[2], n),
             rows = {{metric = "message"}},
         }
@@ -183,6 +225,16 @@ local function benchmarks(quick)
         limit = limit("mailbox", 1, 1000000 // part),
         rows = {{metric = "mailbox"}},
     }
+    for _, count in ipairs{2, 1000} do
+        local n = 2000000 // part
+        add{
+            name = "channel" .. count,
+            limits = {"channel"},
+            ours = ours("channel", count, n),
+            limit = limit("channel", count, n),
+            rows = {{metric = "channel"}},
+        }
+    end
     local runs, empty = 200 // part, out .. "empty.lua"
     add{
         name = "startup",
@@ -191,6 +243,44 @@ local function benchmarks(quick)
         limit = limit("startup", runs, "lua5.4", empty),
         rows = {{metric = "startup", max_ratio = 1.5}},
     }
+    return list
+end
+
+---The comparisons with peers.
+---@param quick boolean
+---@return Benchmark[]
+local function comparisons(quick)
+    local part = quick and 10 or 1
+    local hops, numbers = 1000000 // part, 2000000 // part
+    local list = {
+        {
+            name = "ring",
+            limits = {"message"},
+            ours = ours("message", "receive", 1000, hops),
+            limit = limit("message", 1000, hops),
+            rows = {{metric = "message"}},
+            peers = peers_by_what("ring", 1000, hops),
+        },
+        {
+            name = "mailbox",
+            limits = {"mailbox"},
+            ours = ours("mailbox", "receive", 1024, numbers),
+            limit = limit("mailbox", 1024, numbers),
+            rows = {{metric = "mailbox"}},
+            peers = peers_by_what("mailbox", 1024, numbers),
+        },
+    }
+    for _, shape in ipairs{{2, numbers}, {1000, hops}} do
+        local count, n = shape[1], shape[2]
+        list[#list + 1] = {
+            name = "channel" .. count,
+            limits = {"channel"},
+            ours = ours("channel", count, n, 0),
+            limit = limit("channel", count, n),
+            rows = {{metric = "channel"}},
+            peers = {peer("tarantool", "channel", count, n)},
+        }
+    end
     return list
 end
 
@@ -354,26 +444,75 @@ local function report(benchmark, our_runs, limit_runs)
     return all_met
 end
 
+---How ours compares with the peers.
+---@param benchmark Benchmark
+---@param our_runs table[]
+---@param runs_of table<Peer, table[]>
+---@return boolean met
+local function report_peers(benchmark, our_runs, runs_of)
+    local all_met = true
+    local metric = benchmark.rows[1].metric
+    local mine = series_of(our_runs, metric)
+    for _, each in ipairs(mine and benchmark.peers or {}) do
+        local theirs = series_of(runs_of[each], metric)
+        local text
+        if theirs then
+            local met = mine.median < theirs.median
+            all_met = all_met and met
+            text = ("%-30s  ratio %.2f  target < 1  %s"):format(show(theirs),
+                mine.median / theirs.median, met and "ok" or "MISSED")
+        else
+            text = peers[each.name].installed and "not measured" or "not installed"
+        end
+        print(("  %-20s  %s"):format(each.label, text))
+    end
+    return all_met
+end
+
 ---@param benchmark Benchmark
 ---@param reps integer
 ---@return boolean met
 local function measure(benchmark, reps)
-    local our_runs, limit_runs = {}, {}
+    local our_runs, limit_runs, runs_of = {}, {}, {}
+    local turns = {{command = benchmark.ours, runs = our_runs}}
+    if benchmark.limit then
+        turns[#turns + 1] = {command = benchmark.limit, runs = limit_runs}
+    end
+    for _, each in ipairs(benchmark.peers or {}) do
+        runs_of[each] = {}
+        if peers[each.name].installed then
+            turns[#turns + 1] = {command = each.command, runs = runs_of[each]}
+        end
+    end
+    local complete = true
     for _ = 1, reps do
-        our_runs[#our_runs + 1] = run(benchmark.ours)
-        if benchmark.limit then
-            limit_runs[#limit_runs + 1] = run(benchmark.limit)
+        for _, turn in ipairs(turns) do
+            local metrics = run(turn.command)
+            turn.runs[#turn.runs + 1] = metrics
+            complete = complete and metrics ~= nil
         end
     end
     local met = report(benchmark, our_runs, limit_runs)
+    met = report_peers(benchmark, our_runs, runs_of) and met
     io.stdout:flush()
-    return met and #our_runs == reps and (not benchmark.limit or #limit_runs == reps)
+    return met and complete
+end
+
+---Finds out which peers are installed, and prints their versions.
+local function look_for_peers()
+    for _, name in ipairs{"tarantool", "cqueues"} do
+        local pipe = assert(io.popen(command_line(peers[name].version) .. " 2>/dev/null"))
+        local version = pipe:read("l")
+        pipe:read("a")
+        peers[name].installed = pipe:close() == true
+        print(("%-16s  %s"):format(name, peers[name].installed and version or "not installed"))
+    end
 end
 
 -- ---------------------------------------------------------------------------------------------
 
 local function options()
-    local names, reps, quick = {}, nil, false
+    local names, reps, quick, with_peers = {}, nil, false, false
     local i = 1
     while arg[i] do
         if arg[i] == "--reps" then
@@ -384,14 +523,16 @@ local function options()
             end
         elseif arg[i] == "--quick" then
             quick = true
+        elseif arg[i] == "--peers" then
+            with_peers = true
         elseif arg[i]:sub(1, 1) == "-" then
-            stop("unknown option ", arg[i], " (known: --reps N, --quick)")
+            stop("unknown option ", arg[i], " (known: --reps N, --quick, --peers)")
         else
             names[#names + 1] = arg[i]
         end
         i = i + 1
     end
-    return names, reps or (quick and 2 or 5), quick
+    return names, reps or (quick and 2 or 5), quick, with_peers
 end
 
 ---A name chooses the benchmark of that name, or all whose names begin so.
@@ -425,8 +566,8 @@ local function choose(all, names)
     return chosen
 end
 
-local names, reps, quick = options()
-local chosen = choose(benchmarks(quick), names)
+local names, reps, quick, with_peers = options()
+local chosen = choose(with_peers and comparisons(quick) or benchmarks(quick), names)
 if not os.execute(command_line{host, "-v"} .. " >/dev/null 2>&1") then
     stop("cannot run ", host, " (build it, or set TASKLET_BIN)")
 end
@@ -440,6 +581,9 @@ for _, benchmark in ipairs(chosen) do
     end
 end
 
+if with_peers then
+    look_for_peers()
+end
 local all_met = true
 for _, benchmark in ipairs(chosen) do
     all_met = measure(benchmark, reps) and all_met

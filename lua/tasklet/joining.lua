@@ -3,10 +3,19 @@ local M, core = ...
 
 local Tasklet = M.Tasklet
 
+-- How many join_alls each tasklet is in, where that is more than none.
+local expected = setmetatable({}, { __mode = "k" })
+
+local function expect(task, more)
+    local count = (expected[task] or 0) + more
+    expected[task] = count > 0 and count or nil
+    core.expect(task, count > 0)
+end
+
 -- Closes a list that is being joined: failures that are still to come are nobody's.
-local joining = { __close = function(guard)
-    for _, task in ipairs(guard.list) do
-        core.expect(task, false)
+local joining = { __close = function(list)
+    for _, task in ipairs(list) do
+        expect(task, -1)
     end
 end }
 
@@ -18,10 +27,11 @@ local function join_all(list, timeout)
             error(M.TaskletError(core.where(2) .. "a tasklet cannot join itself"), 0)
         end
     end
+    list = table.move(list, 1, #list, 1, {}) -- it may be changed meanwhile
     for i = 1, #list do
-        core.expect(list[i], true)
+        expect(list[i], 1)
     end
-    local _ <close> = setmetatable({ list = list }, joining)
+    local _ <close> = setmetatable(list, joining)
     local results = {}
     local limit = timeout and timeout >= 0 and M.mainloop.now() + timeout * 1000
     for i = 1, #list do

@@ -26,7 +26,7 @@
 /* Arguments of a join callback, so that calling it needs no more stack than is there. */
 #define MAX_CALLBACK_ARGS 200
 
-#define TK_NAMES_KEPT 16
+#define TK_NAMES_KEPT 64
 
 /*
  * A tasklet: the userdata. Its user values: what it is bound to, then its coroutine, in the end the
@@ -37,17 +37,17 @@ enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV
 
 struct tk_body {
     struct tk_task task;
-    lua_State *co;     /* NULL: not begun, or ended */
-    uint32_t number;   /* "#7" */
-    uint32_t expected; /* how many are going to join it */
-    int anchor;        /* LUA_NOREF: not anchored */
-    bool begun : 1;    /* its body has run */
-    bool waiting : 1;  /* gave way to wait for its wait list */
-    bool event : 1;    /* an event is unread: in the table of events */
-    bool stock : 1;    /* gave way through Lua's own coroutine.yield */
-    bool pooled : 1;   /* the coroutine is ours and nobody has seen it */
-    bool named : 1;    /* BODY is a name, not the function */
-    bool fields : 1;   /* has fields of its own: in the table of fields */
+    lua_State *co;    /* NULL: not begun, or ended */
+    uint32_t brand;   /* that it is one: tk_body_brand */
+    uint32_t number;  /* "#7" */
+    int anchor;       /* LUA_NOREF: not anchored */
+    bool begun : 1;   /* its body has run */
+    bool waiting : 1; /* gave way to wait for its wait list */
+    bool event : 1;   /* an event is unread: in the table of events */
+    bool stock : 1;   /* gave way through Lua's own coroutine.yield */
+    bool pooled : 1;  /* the coroutine is ours and nobody has seen it */
+    bool named : 1;   /* BODY is a name, not the function */
+    bool fields : 1;  /* has fields of its own: in the table of fields */
     bool callbacks : 1;
     bool failed : 1;         /* the outcome is {error, traceback} */
     bool packed : 1;         /* the outcome is a list of results with `n` */
@@ -67,6 +67,7 @@ struct tk_body {
     bool member : 1;         /* of a scope: in the table of members */
     bool library : 1;        /* is inside a part of the library that must not be cut */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
+    bool expected : 1;       /* somebody is going to join it */
 };
 
 /* What `pump` does; of nested ones, the outermost's. */
@@ -116,6 +117,7 @@ enum {
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
     TABLE_OBJECTS, /* by address, weak: conditions written in Lua, tasklets not begun */
+    TABLE_NAMES,   /* strings, by their place among the names used not long ago */
     TABLE_PASSED,  /* by coroutine, weak: generators that wait with their tasklet */
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
     TABLE_BINDING, /* the binding itself */
@@ -129,7 +131,7 @@ enum tk_halt {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* the script's string, which may have gone: compared before it is believed */
+    const char *text; /* of the script's string, which the table of names keeps */
     struct tk_atom *atom;
 };
 
@@ -139,9 +141,7 @@ struct tk_bind {
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
     const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
-    struct tk_atom *down;      /* the name of monitors' messages */
-    const void *class_tasklet; /* the metatable of Tasklet itself */
-    const void *class_channel;
+    struct tk_atom *down;   /* the name of monitors' messages */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
@@ -192,6 +192,16 @@ static inline struct tk_bind *tk_bind_of(lua_State *L)
 static inline void tk_push_table(lua_State *L, const struct tk_bind *bind, int which)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, bind->tables[which]);
+}
+
+/* The userdata at `index` if it has this size, so that there is a brand to look at; else NULL. The
+ * objects that are used most have a brand, an address of the library's own: to look at the
+ * metatable costs three times as much. */
+static inline void *tk_to_sized(lua_State *L, int index, size_t size)
+{
+    void *object = lua_touserdata(L, index);
+
+    return object != NULL && lua_rawlen(L, index) == size ? object : NULL;
 }
 
 static inline struct tk_body *tk_current(const struct tk_bind *bind)
@@ -271,6 +281,11 @@ void tk_push_failure(lua_State *L, int index, const struct tk_body *body);
 void tk_observe(struct tk_bind *bind, struct tk_body *body);
 /* A metatable is one of a tasklet if it has the class under this key. */
 extern const char tk_class_key;
+/* The brand of tasklets; in four bytes, for the size of a tasklet is looked after. */
+static inline uint32_t tk_body_brand(void)
+{
+    return (uint32_t)(uintptr_t)&tk_class_key;
+}
 
 /* start.c */
 
@@ -490,6 +505,9 @@ void tk_mailbox_open(lua_State *L, struct tk_bind *bind);
 
 /* verb.c */
 
+/* Memory for a wait of a verb's of the current tasklet. It goes back by tk_verb_done, once the wait
+ * is among the verb's. */
+RAISES struct tk_wait *tk_verb_take(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Waits that verbs of the current tasklet use; freed by tk_verb_done. */
 RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                     const struct tk_kind *kind, const struct tk_arg *arg);

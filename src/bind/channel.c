@@ -12,19 +12,22 @@
 #include "bind/bind.h"
 #include "core/channel.h"
 
-/* Frame of a verb. What has been received lies on top. */
-enum { FRAME_CHANNEL = 1, FRAME_VALUE, FRAME_TIMEOUT };
+/* Frames of the verbs. What has been received lies on top. */
+enum { FRAME_CHANNEL = 1, FRAME_VALUE, SEND_TIMEOUT, RECEIVE_TIMEOUT = FRAME_VALUE };
+
+struct object {
+    const void *brand; /* that it is one */
+    struct tk_channel channel;
+};
+
+static const char brand = 'C';
 
 struct tk_channel *tk_to_channel(lua_State *L, int index, const struct tk_bind *bind)
 {
-    const void *class;
+    struct object *object = tk_to_sized(L, index, sizeof *object);
 
-    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
-        return NULL;
-    }
-    class = lua_topointer(L, -1);
-    lua_pop(L, 1);
-    return class == bind->class_channel ? lua_touserdata(L, index) : NULL;
+    (void)bind;
+    return object != NULL && object->brand == &brand ? &object->channel : NULL;
 }
 
 /* What neither waits nor wakes is possible at the end of the program, too: <close> variables close
@@ -148,98 +151,126 @@ static int go_on(lua_State *L, struct tk_bind *bind, const struct tk_channel *ch
 
 static int send_done(lua_State *L, int status, lua_KContext context);
 static int receive_done(lua_State *L, int status, lua_KContext context);
+static int step_done(lua_State *L, int status, lua_KContext context);
 
 static int raise_channel_error(lua_State *L)
 {
     return tk_raise_state(L, "ChannelError", "the channel is closed");
 }
 
-/* Nobody is there to meet: the current tasklet waits. */
-static int block(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, enum tk_side side,
-                 bool raises, lua_KContext context)
+static int timeout_of(enum tk_side side)
 {
-    struct tk_arg args[4] = {{.given = true, .as.channel = channel},
-                             {.given = true, .as.string = side == TK_SENDS ? "send" : "receive"}};
+    return side == TK_SENDS ? SEND_TIMEOUT : RECEIVE_TIMEOUT;
+}
+
+/* Nobody is there to meet: the current tasklet waits, and goes on with `k`. `timed`: there is a
+ * timeout in the frame. */
+static int block(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, enum tk_side side,
+                 bool timed, bool raises, lua_KFunction k)
+{
     struct tk_body *body = tk_check_wait(L, bind);
-    lua_Number seconds = tk_check_timeout(L, bind, FRAME_TIMEOUT);
+    lua_Number seconds = timed || body->timed ? tk_check_timeout(L, bind, timeout_of(side)) : -1;
     struct tk_offer *offer;
 
-    offer = (struct tk_offer *)tk_verb_wait_args(L, bind, body, bind->channel, args);
+    offer = (struct tk_offer *)tk_verb_take(L, bind, body);
+    tk_offer_block(bind->sched, &body->task, offer, bind->channel, channel, side);
     if (seconds >= 0) {
         struct tk_arg time = {.given = true, .as.number = seconds * 1000};
 
         tk_verb_wait(L, bind, body, bind->timeout, &time);
     }
-    lua_settop(L, FRAME_TIMEOUT);
     offer->place = L;
     offer->raises = raises;
     tk_task_blocked(bind->sched, &body->task);
-    return tk_give_way(L, bind, side == TK_SENDS ? send_done : receive_done, context);
+    return tk_give_way(L, bind, k, (lua_KContext)bind);
 }
 
-/* The offer of the verb that the tasklet is in, as it is now; the verb is over. */
-static struct tk_offer end_verb(lua_State *L, struct tk_bind *bind)
+enum ending { MET, MET_AN_ERROR, CLOSED, LATE };
+
+/* How the verb that the tasklet was in has ended. The context of its continuation is the binding.
+ */
+static enum ending end_verb(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
     struct tk_wait *wait = body->task.verbs;
-    struct tk_offer offer;
+    const struct tk_offer *offer;
+    enum ending how;
 
+    bind->L = L;
     while (wait->kind != bind->channel) { /* the other one, if there is, is a timeout */
         wait = wait->as.next;
     }
-    offer = *(const struct tk_offer *)wait;
+    offer = (const struct tk_offer *)wait;
+    how = offer->met ? (offer->raises ? MET_AN_ERROR : MET) : offer->closed ? CLOSED : LATE;
     tk_verb_done(bind, body);
     if (body->task.raise != TK_RAISE_NOTHING) {
         tk_check_raise(L, bind);
     }
-    return offer;
+    return how;
 }
 
 static int send_done(lua_State *L, int status, lua_KContext context)
 {
-    struct tk_offer offer = end_verb(L, tk_bind_of(L));
+    enum ending how = end_verb(L, (struct tk_bind *)context);
 
     (void)status;
-    (void)context;
-    return offer.met ? 0 : tk_raise_class(L, "TimeoutError", "nobody has received in time");
+    return how == MET || how == MET_AN_ERROR
+               ? 0
+               : tk_raise_class(L, "TimeoutError", "nobody has received in time");
 }
 
-/* `context`: 1 if a closed channel is an end, not an error. */
-static int receive_done(lua_State *L, int status, lua_KContext context)
+/* What has been received, or the error, is on top. */
+static int received(lua_State *L, enum ending how)
 {
-    struct tk_offer offer = end_verb(L, tk_bind_of(L));
-
-    (void)status;
-    if (offer.met) {
-        return offer.raises ? lua_error(L) : 1;
-    }
-    if (!offer.closed) {
+    switch (how) {
+    case MET:
+        return 1;
+    case MET_AN_ERROR:
+        return lua_error(L);
+    case CLOSED:
+        return raise_channel_error(L);
+    default:
         return tk_raise_class(L, "TimeoutError", "nobody has sent in time");
     }
-    if (context == 0) {
-        return raise_channel_error(L);
+}
+
+static int receive_done(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    return received(L, end_verb(L, (struct tk_bind *)context));
+}
+
+/* Of an iteration: a closed channel is its end. */
+static int step_done(lua_State *L, int status, lua_KContext context)
+{
+    enum ending how = end_verb(L, (struct tk_bind *)context);
+
+    (void)status;
+    if (how == CLOSED) {
+        lua_pushnil(L);
+        return 1;
     }
-    lua_pushnil(L);
-    return 1;
+    return received(L, how);
 }
 
 /* ---- verbs ---- */
 
-static void check_timeout(lua_State *L, int arg)
-{
-    lua_Number seconds = luaL_optnumber(L, arg, 0);
-
-    luaL_argcheck(L, seconds == seconds, arg, "not a number");
-}
-
-/* Before anything happens: a caller that is not to wait any more is not to act either. */
-static void check_caller(lua_State *L, struct tk_bind *bind)
+/* Before anything happens: a caller that is not to wait any more is not to act either. True: there
+ * is a timeout in the frame. */
+static bool check_caller(lua_State *L, struct tk_bind *bind, enum tk_side side)
 {
     struct tk_body *body = tk_current(bind);
+    bool timed = !lua_isnil(L, timeout_of(side));
 
+    if (timed) {
+        lua_Number seconds = luaL_checknumber(L, timeout_of(side));
+
+        luaL_argcheck(L, seconds == seconds, timeout_of(side), "not a number");
+    }
     if (body != NULL && tk_is_stopped(bind, body)) {
         tk_check_stopped(L, bind, body);
     }
+    return timed;
 }
 
 /* Nobody is there to meet. */
@@ -256,8 +287,9 @@ static void check_blocking(lua_State *L, struct tk_bind *bind)
 static int send(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, bool raises)
 {
     struct tk_offer *partner;
+    bool timed;
 
-    check_caller(L, bind);
+    timed = check_caller(L, bind, TK_SENDS);
     partner = tk_channel_partner(channel, TK_SENDS);
     if (partner != NULL) {
         lua_pushvalue(L, FRAME_VALUE);
@@ -268,7 +300,7 @@ static int send(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, 
     if (channel->closing) {
         return raise_channel_error(L);
     }
-    return block(L, bind, channel, TK_SENDS, raises, 0);
+    return block(L, bind, channel, TK_SENDS, timed, raises, send_done);
 }
 
 /* ch:send(value, timeout) */
@@ -277,9 +309,8 @@ static int channel_send(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_channel *channel = check_open_channel(L, bind);
 
-    luaL_checkany(L, FRAME_VALUE);
-    lua_settop(L, FRAME_TIMEOUT);
-    check_timeout(L, FRAME_TIMEOUT);
+    luaL_argcheck(L, lua_gettop(L) >= FRAME_VALUE, FRAME_VALUE, "value expected");
+    lua_settop(L, SEND_TIMEOUT);
     return send(L, bind, channel, false);
 }
 
@@ -298,16 +329,17 @@ static int channel_send_exception(lua_State *L)
     lua_replace(L, -2);
     lua_insert(L, FRAME_VALUE);
     lua_call(L, lua_gettop(L) - FRAME_VALUE, 1);
-    lua_settop(L, FRAME_TIMEOUT);
+    lua_settop(L, SEND_TIMEOUT);
     return send(L, bind, channel, true);
 }
 
-/* Frame: the channel, nothing, the timeout. */
+/* Frame: the channel, the timeout. */
 static int receive(lua_State *L, struct tk_bind *bind, struct tk_channel *channel, bool iterates)
 {
     struct tk_offer *partner;
+    bool timed;
 
-    check_caller(L, bind);
+    timed = check_caller(L, bind, TK_RECEIVES);
     partner = tk_channel_partner(channel, TK_RECEIVES);
     if (partner != NULL) {
         push_offered(L, bind, partner);
@@ -321,7 +353,7 @@ static int receive(lua_State *L, struct tk_bind *bind, struct tk_channel *channe
         lua_pushnil(L);
         return 1;
     }
-    return block(L, bind, channel, TK_RECEIVES, false, iterates);
+    return block(L, bind, channel, TK_RECEIVES, timed, false, iterates ? step_done : receive_done);
 }
 
 /* ch:receive(timeout) */
@@ -330,10 +362,7 @@ static int channel_receive(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_channel *channel = check_open_channel(L, bind);
 
-    lua_settop(L, 2);
-    check_timeout(L, 2);
-    lua_pushnil(L);
-    lua_insert(L, FRAME_VALUE); /* the timeout is where `send` has it */
+    lua_settop(L, RECEIVE_TIMEOUT);
     return receive(L, bind, channel, false);
 }
 
@@ -344,7 +373,7 @@ static int channel_call(lua_State *L)
     struct tk_channel *channel = check_open_channel(L, bind);
 
     lua_settop(L, FRAME_CHANNEL);
-    lua_settop(L, FRAME_TIMEOUT);
+    lua_pushnil(L); /* no timeout */
     return receive(L, bind, channel, true);
 }
 
@@ -554,12 +583,13 @@ static int is_channel(lua_State *L)
 static int module_channel(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_channel *channel;
+    struct object *object;
 
     tk_check_open(L, bind);
     lua_settop(L, 1);
-    channel = lua_newuserdatauv(L, sizeof *channel, 0);
-    tk_channel_init(channel);
+    object = lua_newuserdatauv(L, sizeof *object, 0);
+    object->brand = &brand;
+    tk_channel_init(&object->channel);
     tk_push_table(L, bind, TABLE_CHANNEL);
     lua_setmetatable(L, -2);
     if (lua_isnil(L, 1)) {
@@ -573,7 +603,7 @@ static int module_channel(lua_State *L)
                           lua_pushfstring(L, "unknown option '%s' (known: preference)",
                                           luaL_tolstring(L, -2, NULL)));
         }
-        if (!to_preference(L, channel)) {
+        if (!to_preference(L, &object->channel)) {
             tk_option_error(L, 1, "preference", "integer");
         }
         lua_pop(L, 1);
@@ -597,7 +627,6 @@ void tk_channel_open(lua_State *L, struct tk_bind *bind)
     tk_set_functions(L, module);
     tk_push_table(L, bind, TABLE_CHANNEL);
     metatable = lua_gettop(L);
-    bind->class_channel = lua_topointer(L, metatable);
     lua_pushliteral(L, "channel");
     lua_setfield(L, metatable, "__name");
     tk_set_functions(L, metamethods);

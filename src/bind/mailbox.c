@@ -32,13 +32,9 @@ int tk_get_mailbox(lua_State *L)
 
 static struct box *to_box(lua_State *L, int index)
 {
-    struct box *box = lua_touserdata(L, index);
+    struct box *box = tk_to_sized(L, index, sizeof *box);
 
-    /* The size comes first, so that there is something to look at. */
-    if (box == NULL || lua_rawlen(L, index) != sizeof *box || box->brand != &brand) {
-        return NULL;
-    }
-    return box;
+    return box != NULL && box->brand == &brand ? box : NULL;
 }
 
 /* The tasklet whose mailbox is at 1. */

@@ -24,13 +24,9 @@ static const char brand = 'M';
 
 static struct letter *to_letter(lua_State *L, int index)
 {
-    struct letter *letter = lua_touserdata(L, index);
+    struct letter *letter = tk_to_sized(L, index, sizeof *letter);
 
-    /* The size comes first, so that there is something to look at. */
-    if (letter == NULL || lua_rawlen(L, index) != sizeof *letter || letter->brand != &brand) {
-        return NULL;
-    }
-    return letter;
+    return letter != NULL && letter->brand == &brand ? letter : NULL;
 }
 
 bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind)
@@ -140,8 +136,9 @@ static void push_fields(lua_State *L, struct tk_bind *bind)
     lua_remove(L, -2);
 }
 
-/* Upvalue 2: the methods. */
-static int message_index(lua_State *L)
+/* Upvalue 2: the methods. What it calls here is compiled into it: attributes are what messages are
+ * for. */
+__attribute__((flatten)) static int message_index(lua_State *L)
 {
     struct letter *letter = check_letter(L, 1);
     int value = value_of(L, 2);
@@ -196,25 +193,38 @@ static const char *push_name(lua_State *L, int index)
     return luaL_tolstring(L, -1, NULL);
 }
 
-/* The name at `index` as an atom, which is held until the next name is asked for. */
-static struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
+/* The string at `index`, a name that was not used lately, takes its place among those that were. */
+static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index, size_t place)
 {
     size_t length;
     const char *text = lua_tolstring(L, index, &length);
-    struct tk_name *name = &bind->names[((uintptr_t)text >> 4) % TK_NAMES_KEPT];
-    struct tk_atom *atom = name->atom;
+    struct tk_name *name = &bind->names[place];
+    struct tk_atom *atom;
 
-    if (name->text == text && atom->length == length && memcmp(atom->text, text, length) == 0) {
-        return atom;
-    }
+    index = lua_absindex(L, index);
+    tk_push_table(L, bind, TABLE_NAMES);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, (lua_Integer)place + 1);
+    lua_pop(L, 1);
     atom = tk_atom_take(&bind->sched->atoms, text, length);
+    tk_atom_drop(&bind->sched->atoms, name->atom);
+    name->text = atom == NULL ? NULL : text;
+    name->atom = atom;
     if (atom == NULL) {
         luaL_error(L, "not enough memory");
     }
-    tk_atom_drop(&bind->sched->atoms, name->atom);
-    name->text = text;
-    name->atom = atom;
     return atom;
+}
+
+/* The name at `index`, a string, as an atom, which is held until the next name is asked for. */
+static struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
+{
+    const char *text = lua_tostring(L, index);
+    size_t place = ((uintptr_t)text >> 4) % TK_NAMES_KEPT;
+
+    /* Strings that are kept have different addresses. */
+    return bind->names[place].text == text ? bind->names[place].atom
+                                           : learn_name(L, bind, index, place);
 }
 
 void tk_message_close(struct tk_bind *bind)

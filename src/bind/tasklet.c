@@ -17,18 +17,10 @@ const char tk_class_key = 'T';
 
 struct tk_body *tk_to_body(lua_State *L, int index, const struct tk_bind *bind)
 {
-    bool is;
+    struct tk_body *body = tk_to_sized(L, index, sizeof *body);
 
-    if (!lua_getmetatable(L, index)) {
-        return NULL;
-    }
-    is = lua_topointer(L, -1) == bind->class_tasklet;
-    if (!is) {
-        is = lua_rawgetp(L, -1, &tk_class_key) != LUA_TNIL;
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return is ? lua_touserdata(L, index) : NULL;
+    (void)bind;
+    return body != NULL && body->brand == tk_body_brand() ? body : NULL;
 }
 
 RAISES struct tk_body *tk_check_body(lua_State *L, int index, const struct tk_bind *bind)
@@ -571,7 +563,6 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_pushvalue(L, -1);
     lua_pushvalue(L, -3);
     lua_call(L, 1, 1);
-    bind->class_tasklet = lua_topointer(L, -1);
     tk_set_table(L, bind, TABLE_TASKLET);
     lua_setfield(L, -2,
                  "subclass"); /* the raw one: lua/tasklet/init.lua puts the friendly one there */

@@ -10,31 +10,38 @@
 /* As large as the largest wait that a verb uses. */
 #define VERB_SIZE 128
 
+RAISES struct tk_wait *tk_verb_take(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    struct tk_wait *wait = bind->spare;
+
+    if (wait != NULL) {
+        bind->spare = wait->as.next;
+        return wait;
+    }
+    wait = malloc(VERB_SIZE);
+    if (wait == NULL) {
+        tk_verb_done(bind, body);
+        luaL_error(L, "not enough memory");
+    }
+    return wait;
+}
+
 RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                          const struct tk_kind *kind, const struct tk_arg *args)
 {
-    struct tk_wait *wait = bind->spare;
+    struct tk_wait *wait;
     struct tk_fault fault;
-    int rc = TK_ENOMEM;
+    int rc;
 
     tk_check_trap(L, body);
-    fault.code = TK_ENOMEM;
-    if (wait != NULL) {
-        bind->spare = wait->as.next;
-    } else {
-        wait = malloc(VERB_SIZE);
-    }
-    if (wait != NULL) {
-        rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
-        if (rc == 0) {
-            rc = tk_task_block(bind->sched, &body->task, wait, &fault);
-        }
-        if (rc < 0) {
-            wait->as.next = bind->spare;
-            bind->spare = wait;
-        }
+    wait = tk_verb_take(L, bind, body);
+    rc = tk_wait_init(wait, kind, bind->sched, args, &fault);
+    if (rc == 0) {
+        rc = tk_task_block(bind->sched, &body->task, wait, &fault);
     }
     if (rc < 0) {
+        wait->as.next = bind->spare;
+        bind->spare = wait;
         tk_verb_done(bind, body);
         tk_raise_fault(L, &fault);
     }
@@ -92,13 +99,18 @@ lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index)
 RAISES lua_Number tk_check_timeout(lua_State *L, struct tk_bind *bind, int arg)
 {
     struct tk_body *body = tk_current(bind);
-    lua_Number seconds = luaL_optnumber(L, arg, -1);
+    lua_Number seconds;
 
-    if (lua_isnoneornil(L, arg) && body != NULL && body->timed) {
+    if (lua_isnoneornil(L, arg)) {
+        if (body == NULL || !body->timed) {
+            return -1;
+        }
         tk_push_body(L, bind, body);
         seconds = tk_seconds_left(L, bind, lua_gettop(L));
         lua_pop(L, 1);
+        return seconds;
     }
+    seconds = luaL_checknumber(L, arg);
     luaL_argcheck(L, seconds == seconds, arg, "not a number");
     return seconds < 0 ? -1 : seconds;
 }
@@ -271,18 +283,16 @@ static int await(lua_State *L)
     return join(L, tk_bind_of(L), AWAIT);
 }
 
-/* For the Lua part: expect(t, true) says that t is going to be joined, so that its failure is dealt
- * with; expect(t, false), once for each of those, that it has been, or will not be after all. */
+/* For the Lua part: expect(t, flag) says whether t is going to be joined, so that its failure is
+ * dealt with. */
 static int expect(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_check_body(L, 1, bind);
 
-    if (lua_toboolean(L, 2)) {
-        body->expected++;
+    body->expected = lua_toboolean(L, 2);
+    if (body->expected) {
         tk_observe(bind, body);
-    } else {
-        body->expected--;
     }
     return 0;
 }

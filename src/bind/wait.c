@@ -208,7 +208,7 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     struct tk_wait *small[SMALL], **list = small;
     struct tk_fault fault;
     int count, rc;
-    bool fresh, is_list;
+    bool fresh, is_list, same;
 
     is_list = lua_gettop(L) == 1 && lua_istable(L, 1) && !is_object(L, 1);
     if (is_list) {
@@ -227,6 +227,7 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     }
     fresh = convert(L, bind, list, count, is_list);
     bind->L = L;
+    same = count == 1 && tk_task_waits(&body->task) == list[0] && list[0]->as.next == NULL;
     rc = tk_task_wait(bind->sched, &body->task, list, (size_t)count, &fault);
     if (rc < 0) {
         drop_fresh(L, bind, list, count);
@@ -235,8 +236,9 @@ static int install(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         }
         return tk_raise_fault(L, &fault);
     }
-    if (count > 1 || (list[0]->kind->flags & TK_LIGHT) == 0) {
-        hold(L, bind, body, count); /* a light one alone needs it not: see let_go_of_light */
+    /* A light one alone needs it not: see let_go_of_light. */
+    if (!same && (count > 1 || (list[0]->kind->flags & TK_LIGHT) == 0)) {
+        hold(L, bind, body, count);
     }
     if (rc == 0 && body->task.selects && !tk_task_queued(&body->task)) {
         tk_channel_wait(L, bind, body);

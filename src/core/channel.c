@@ -29,12 +29,28 @@ struct tk_offer *tk_channel_partner(const struct tk_channel *channel, enum tk_si
     return first_of(&channel->line[side == TK_SENDS ? TK_RECEIVES : TK_SENDS]);
 }
 
-void tk_offer_stand(struct tk_sched *sched, struct tk_offer *offer)
+/* Puts it into its line. */
+static void stand(struct tk_sched *sched, struct tk_offer *offer)
 {
     tk_list_push(&offer->channel->line[offer->side], &offer->node);
     offer->channel->count[offer->side]++;
     offer->number = ++sched->offers;
     offer->wait.task->offering = true;
+}
+
+void tk_offer_block(struct tk_sched *sched, struct tk_task *task, struct tk_offer *offer,
+                    const struct tk_kind *kind, struct tk_channel *channel, enum tk_side side)
+{
+    memset(offer, 0, sizeof *offer);
+    offer->wait.kind = kind;
+    offer->wait.priority = kind->priority;
+    offer->wait.flags = TK_VERB | TK_ARMED;
+    offer->wait.task = task;
+    offer->wait.as.next = task->verbs;
+    task->verbs = &offer->wait;
+    offer->channel = channel;
+    offer->side = side;
+    stand(sched, offer);
 }
 
 void tk_offer_withdraw(struct tk_offer *offer)
@@ -115,7 +131,7 @@ struct tk_offer *tk_channel_select(struct tk_sched *sched, struct tk_task *task,
     }
     if (met == NULL && closed == NULL) {
         for (struct tk_offer *offer = first; offer != NULL; offer = next_offer(offer)) {
-            tk_offer_stand(sched, offer);
+            stand(sched, offer);
         }
     }
     return met != NULL ? met : closed;

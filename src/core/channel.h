@@ -46,8 +46,10 @@ struct tk_offer *tk_channel_partner(const struct tk_channel *channel, enum tk_si
  */
 void tk_offer_meet(struct tk_sched *sched, struct tk_offer *offer, bool now);
 
-/* Puts the offer of a verb into its line. */
-void tk_offer_stand(struct tk_sched *sched, struct tk_offer *offer);
+/* The task is about to block with an offer of its own, made in the caller's memory: as
+ * tk_task_block. */
+void tk_offer_block(struct tk_sched *sched, struct tk_task *task, struct tk_offer *offer,
+                    const struct tk_kind *kind, struct tk_channel *channel, enum tk_side side);
 
 /* Takes it out of its line, if it is in one. */
 void tk_offer_withdraw(struct tk_offer *offer);

@@ -485,7 +485,9 @@ static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *na
         put_outside(mail, message, room, judged);
     } else {
         put_inside(mail, message, judged);
-        offer(sched, mail, true);
+        if (!tk_list_empty(&mail->takers)) {
+            offer(sched, mail, true);
+        }
     }
     return sent;
 }

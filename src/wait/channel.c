@@ -1,7 +1,7 @@
 /*
- * WaitForChannel: a channel action happened. It is the wait of the verbs `send` and `receive`, too.
- * One in a wait list is put on offer by tk_channel_select once its task is suspended; arming it
- * does nothing.
+ * WaitForChannel: a channel action happened. It is the wait of the verbs `send` and `receive`, too:
+ * tk_offer_block. One in a wait list is put on offer by tk_channel_select once its task is
+ * suspended; arming it does nothing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,10 +28,9 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
 
 static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
 {
+    (void)wait;
+    (void)sched;
     (void)fault;
-    if ((wait->flags & TK_VERB) != 0) {
-        tk_offer_stand(sched, (struct tk_offer *)wait);
-    }
     return 0;
 }
 
