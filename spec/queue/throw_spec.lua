@@ -37,6 +37,22 @@ local places = {
 }
 
 describe("throw", function()
+    it("7.1 of a class throws an error of that class", function()
+        helper.within_loop(function()
+            local t = tasklet.run(tasklet.sleep, 60)
+            t:throw(tasklet.TimeoutError)
+            assert.is_true(tasklet.TimeoutError:is(cause(t)))
+            t = tasklet.run(tasklet.sleep, 60)
+            t:throw(TaskletExit, true)
+            assert.is_true(TaskletExit:is(cause(t)))
+            t:throw(TaskletExit) -- it is dead already, so that does nothing
+            local value = {}
+            t = tasklet.run(tasklet.sleep, 60)
+            t:throw(value)
+            assert.is_true(rawequal(value, cause(t)))
+        end)
+    end)
+
     for _, row in ipairs(places) do
         it("7.1 raises at once in one that is in " .. row[1], function()
             helper.within_loop(function()

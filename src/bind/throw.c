@@ -26,6 +26,16 @@ RAISES void tk_throw_later(lua_State *L, struct tk_bind *bind, struct tk_body *b
     }
 }
 
+/* Replaces the values from 2 on by the error that they mean. */
+static void make_error(lua_State *L)
+{
+    tk_push_table(L, tk_bind_of(L), TABLE_CORE);
+    lua_getfield(L, -1, "make_error");
+    lua_replace(L, -2);
+    lua_insert(L, 2);
+    lua_call(L, lua_gettop(L) - 2, 1);
+}
+
 /*
  * throw(t, error, pending): raises the error in t, at once, or when it next runs if `pending`. In
  * one that never began: it has failed with it. In a dead one that is an error, but for a
@@ -40,6 +50,9 @@ static int tasklet_throw(lua_State *L)
     tk_check_open(L, bind);
     luaL_checkany(L, 2);
     lua_settop(L, 2);
+    if (lua_istable(L, 2)) {
+        make_error(L); /* a class */
+    }
     if (body == tk_current(bind)) {
         return lua_error(L);
     }
@@ -69,11 +82,7 @@ static int raise_exception(lua_State *L)
     if (lua_isnoneornil(L, 2)) {
         luaL_argerror(L, 2, "value expected");
     }
-    tk_push_table(L, bind, TABLE_CORE);
-    lua_getfield(L, -1, "make_error");
-    lua_replace(L, -2);
-    lua_insert(L, 2);
-    lua_call(L, lua_gettop(L) - 2, 1);
+    make_error(L);
     return tasklet_throw(L);
 }
 
