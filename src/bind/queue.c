@@ -224,18 +224,33 @@ static int getruncount(lua_State *L)
     return 1;
 }
 
+/* The tasklet at 1 whose flag is set to what is at 2; without one it is the current tasklet's. */
+static struct tk_body *check_target(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    if (lua_isboolean(L, 1) && tk_current(bind) != NULL) {
+        lua_settop(L, 1);
+        tk_push_body(L, bind, tk_current(bind));
+        lua_insert(L, 1);
+    }
+    return tk_check_body(L, 1, bind);
+}
+
+/* t:set_atomic(flag), set_atomic(flag): the old value. */
 static int set_atomic(lua_State *L)
 {
-    struct tk_body *body = tk_check_body(L, 1, tk_bind_of(L));
+    struct tk_body *body = check_target(L);
 
     lua_pushboolean(L, body->atomic);
     body->atomic = lua_toboolean(L, 2);
     return 1;
 }
 
+/* t:set_ignore_nesting(flag), set_ignore_nesting(flag): the old value. */
 static int set_ignore_nesting(lua_State *L)
 {
-    struct tk_body *body = tk_check_body(L, 1, tk_bind_of(L));
+    struct tk_body *body = check_target(L);
 
     lua_pushboolean(L, body->ignore_nesting);
     body->ignore_nesting = lua_toboolean(L, 2);
