@@ -61,6 +61,8 @@ function core.check_options(n, name, options, known)
         elseif type(value) ~= expected then
             bad(n, name, ("option '%s': %s expected, got %s"):format(key, expected,
                 type_name(value)))
+        elseif value ~= value then
+            bad(n, name, ("option '%s': not a number"):format(key))
         end
     end
     return options

@@ -94,6 +94,9 @@ local options = {
     {"tasklet.WaitForMessages{accept = {true}}", "accept", "boolean"},
     {"tasklet.WaitForMessages{defer = print}", "defer", "function"},
     {"tasklet.WaitForMessages{discard = {{}}}", "discard", "table"},
+    {"tasklet.scope(print, {deadline = 'x'})", "deadline", "string"},
+    {"tasklet.scope(print, {deadline = 0/0})", "deadline", "not a number"},
+    {"tasklet.scope({deadline = 0/0})", "deadline", "not a number"},
 }
 
 -- assignment, what was expected
