@@ -303,7 +303,9 @@ describe("a file of WaitForIO may be", function()
 
     it("4.1 nothing else", within(function()
         for _, wrong in ipairs { "text", true, {}, print, { fileno = 3 },
-            { fileno = function() return "three" end }, { getfd = function() end }, 1.5 } do
+            { fileno = function() return "three" end }, { getfd = function() end }, 1.5,
+            { fileno = function() return 1e300 end }, { getfd = function() return 0 / 0 end },
+            { fileno = function() return 1 << 40 end } } do
             assert.is_false((pcall(function() tasklet.wait(WaitForIO(wrong)) end)))
         end
         local ok, err = pcall(function() return (WaitForIO()) end)

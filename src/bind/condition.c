@@ -70,18 +70,25 @@ void tk_set_payload(lua_State *L, struct tk_bind *bind, int index, struct tk_wai
 
 /* ---- arguments ---- */
 
+/* The number on top as a descriptor; -1 if it cannot be one. */
+static int to_descriptor(lua_State *L)
+{
+    int is;
+    lua_Integer fd = lua_tointegerx(L, -1, &is);
+
+    return !is || fd < 0 || fd > INT32_MAX ? -1 : (int)fd;
+}
+
 /* The descriptor of an integer, a Lua file, or an object with fileno or getfd. The value is on top.
  */
 static int check_file(lua_State *L, int arg)
 {
     static const char *const methods[] = {"fileno", "getfd"};
     luaL_Stream *stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
-    int top = lua_gettop(L);
+    int top = lua_gettop(L), fd;
 
     if (lua_isinteger(L, -1)) {
-        lua_Integer fd = lua_tointeger(L, -1);
-
-        return fd < 0 || fd > INT32_MAX ? -1 : (int)fd;
+        return to_descriptor(L);
     }
     if (stream != NULL) {
         return stream->closef == NULL ? -1 : fileno(stream->f);
@@ -92,14 +99,9 @@ static int check_file(lua_State *L, int arg)
             if (lua_getfield(L, top, methods[i]) != LUA_TNIL) {
                 lua_pushvalue(L, top);
                 lua_call(L, 1, 1);
-                if (lua_isinteger(L, -1) || lua_isnumber(L, -1)) {
-                    int fd = (int)lua_tonumber(L, -1);
-
-                    lua_settop(L, top);
-                    return fd;
-                }
+                fd = to_descriptor(L);
                 lua_settop(L, top);
-                return -1;
+                return fd;
             }
             lua_settop(L, top);
         }
