@@ -65,6 +65,22 @@ describe("an end in an odd place", function()
     end)
 end)
 
+describe("a wait where Lua itself is in the way", function()
+    -- It named the C function '?'.
+    it("3.9 says so", function()
+        local Own = tasklet.WaitCondition:subclass("Own")
+        function Own:arm() tasklet.sleep(0) end
+        helper.within_loop(function()
+            local _, err = xpcall(error, function()
+                return select(2, pcall(tasklet.sleep, 0))
+            end)
+            assert.matches("cannot wait inside a hook, a message handler", tostring(err))
+            _, err = pcall(tasklet.wait, Own())
+            assert.matches("a method of a condition", tostring(err))
+        end)
+    end)
+end)
+
 describe("popleft", function()
     -- Woken by a message that somebody else took, it waited without its timeout.
     it("5.3 is not robbed by one that does not wait, and keeps its timeout", function()

@@ -50,7 +50,8 @@ static bool lets_through(const char *name)
     return strncmp(name, "coroutine.", 10) == 0 || strncmp(name, "tasklet.", 8) == 0;
 }
 
-/* Pushes the C function that stops a wait at L, then its name; nil and words if it is none. */
+/* Pushes the C function that stops a wait at L, or nil; then its name, or nil: it may be one that
+ * Lua itself calls. */
 static void push_obstacle(lua_State *L, lua_State *at)
 {
     lua_Debug ar;
@@ -64,15 +65,15 @@ static void push_obstacle(lua_State *L, lua_State *at)
         lua_xmove(at, L, 1);
         lua_pushvalue(L, -1);
         if (!tk_push_global_name(L)) {
-            lua_pushstring(L, ar.name != NULL ? ar.name : "?");
+            lua_pushstring(L, ar.name); /* nil if it has none */
         }
-        if (!lets_through(lua_tostring(L, -1))) {
+        if (lua_isnil(L, -1) || !lets_through(lua_tostring(L, -1))) {
             return;
         }
         lua_pop(L, 2);
     }
     lua_pushnil(L);
-    lua_pushliteral(L, "a metamethod or hook");
+    lua_pushnil(L);
 }
 
 static lua_State *obstacle_at(lua_State *L, const struct tk_bind *bind)
@@ -117,6 +118,10 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
     if (bind->barrier > 0 || !lua_isyieldable(L)) {
         luaL_checkstack(L, 20, NULL);
         push_obstacle(L, obstacle_at(L, bind));
+        if (lua_isnil(L, -1)) {
+            tk_raise(L, "cannot wait inside a hook, a message handler, a method of a condition or "
+                        "a C function without a name");
+        }
         tk_raise(L, "cannot wait inside the C function '%s'", lua_tostring(L, -1));
     }
     tk_check_stopped(L, bind, body);
