@@ -21,6 +21,8 @@ function Tasklet.subclass(base, name)
     return class
 end
 
+getmetatable(Tasklet).__tostring = function() return "Tasklet" end
+
 local WaitCondition = {}
 M.WaitCondition = WaitCondition
 
