@@ -129,6 +129,14 @@ describe("waiting at the prompt", function()
     end)
 
     -- The second line is only typed when the tasklet of the first has made a file.
+    it("leaves the wait list, the event and the deadline of the main tasklet alone", function()
+        local result = type_in("T = require 'tasklet'", "call = T.WaitForCall()",
+            "call(1)", "call(2)", "coroutine.yield(call)", "T.get_event().args[1]",
+            "T.wait(call).args[1]", "T.current().timeout = 0", "T.count()")
+        assert.equal("nil\nnil\n1\n2\n1\n\n", result.out)
+        assert.same({ 0, "" }, { result.status, result.err })
+    end)
+
     it("lets others go on while it waits for a line", function()
         local path = os.tmpname()
         os.remove(path)

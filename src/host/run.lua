@@ -41,7 +41,12 @@ if plan.interactive then
     stdin:setvbuf("no")
 end
 
---- Reads a line without its newline; nil at the end of the input. Others go on while it waits.
+local function readable()
+    tasklet.wait(tasklet.WaitForIO(stdin))
+end
+
+--- Reads a line without its newline; nil at the end of the input. Others go on while it waits. It
+--- does so in a tasklet of its own: the wait list and the event of the main one are the script's.
 ---@param name string # the global that a script may set to its own prompt
 ---@param default string
 ---@return string|nil
@@ -49,7 +54,7 @@ local function read_line(name, default)
     local prompt = globals[name]
     stdout:write(prompt == nil and default or tostring(prompt))
     stdout:flush()
-    tasklet.wait(tasklet.WaitForIO(stdin))
+    tasklet.join(tasklet.new(readable, { name = "prompt", daemon = true }):start(), -1)
     local line = stdin:read("L")
     return line and line:gsub("\n$", "")
 end
