@@ -189,6 +189,26 @@ for name, way in pairs(ways) do
             assert.equal("met", tasklet.join(t))
         end))
 
+        it("10.2 over with a deadline, is not met before it has gone on", within(function()
+            local ch, balance = tasklet.channel(), nil
+            -- Both are due in the same turn, the other one first.
+            local other = start("other", function()
+                tasklet.sleep(0.002)
+                balance = ch.balance
+                return pcall(way.meet, ch)
+            end)
+            other.timeout = 0
+            local t = start("t", function()
+                raises(TimeoutError, tasklet.with_deadline, 0.002, way.wait, ch)
+            end)
+            assert.equal(way.balance, ch.balance)
+            local limit = now() + 10
+            while now() < limit do end
+            tasklet.join(t)
+            assert.equal(0, balance)
+            assert.is_false((tasklet.join(other)))
+        end))
+
         it("10.2 raises in one that is over before the loop has turned", within(function()
             local ch = tasklet.channel()
             local t = start("t", function()
