@@ -17,6 +17,12 @@ local function source(ch, value)
     end)
 end
 
+--- Closes the channel and takes what is still offered on it, so that its source ends.
+local function stop(ch)
+    ch:close()
+    for _ in ch do end
+end
+
 describe("fairness:", function()
     it("7.4 two channels that are always ready each get half", within(function()
         local a, b = tasklet.channel(), tasklet.channel()
@@ -28,12 +34,8 @@ describe("fairness:", function()
             count[value] = count[value] + 1
         end
         assert.same({a = 500, b = 500}, count)
-        for _, ch in ipairs{a, b} do
-            ch:close()
-            while ch.balance > 0 do
-                ch:receive()
-            end
-        end
+        stop(a)
+        stop(b)
         util.join_each(all)
     end))
 
@@ -47,8 +49,7 @@ describe("fairness:", function()
             count[value] = count[value] + 1
         end
         assert.same({a = 500, b = 500}, count)
-        a:close()
-        a:receive()
+        stop(a)
         b:close()
         util.join_each(all)
     end))
@@ -71,8 +72,7 @@ describe("fairness:", function()
         for _ = 1, 100 do
             tasklet.wait(messages)
         end
-        ch:close()
-        ch:receive()
+        stop(ch)
         tasklet.join(s)
     end))
 
@@ -107,8 +107,7 @@ describe("fairness:", function()
         assert.is_true(count.call >= 300 and count.channel >= 300,
             ("%d calls, %d values"):format(count.call, count.channel))
         over = true
-        ch:close()
-        ch:receive()
+        stop(ch)
         util.join_each{s, caller}
     end))
 

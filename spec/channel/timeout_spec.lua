@@ -32,16 +32,10 @@ for name, way in pairs(ways) do
         end))
 
         it("7.4 of 0 waits for one turn of the loop", within(function()
-            local ch, log = tasklet.channel(), {}
-            local t = start("t", function()
-                raises(TimeoutError, way.wait, ch, 0)
-                log[#log + 1] = "over"
-            end)
+            local ch = tasklet.channel()
+            local t = start("t", function() raises(TimeoutError, way.wait, ch, 0) end)
             assert.equal(way.balance, ch.balance)
-            tasklet.yield_()
-            log[#log + 1] = "gave way"
             tasklet.join(t)
-            assert.equal("over", log[#log])
             assert.equal(0, ch.balance)
         end))
 
@@ -125,19 +119,20 @@ for name, way in pairs(ways) do
 
         it("6.6 takes the tasklet's own if it has none", within(function()
             local ch = tasklet.channel()
-            local last = false
-            local t = start("t", function()
+            local last = tasklet.WaitForCall()
+            local t = tasklet.new(function()
                 tasklet.current().timeout = 0.01
                 raises(TimeoutError, way.wait, ch)
                 assert.equal(0, tasklet.current().timeout)
                 raises(TimeoutError, way.wait, ch) -- it stays so
                 tasklet.sleep(0.005) -- which has a time of its own
                 tasklet.current().timeout = nil
-                last = true
+                last()
                 way.wait(ch)
                 return "met"
-            end)
-            util.wait_until(function() return last end)
+            end)()
+            tasklet.wait(last)
+            tasklet.yield_()
             assert.equal(way.balance, ch.balance)
             way.meet(ch)
             assert.equal("met", tasklet.join(t))
@@ -145,17 +140,18 @@ for name, way in pairs(ways) do
 
         it("6.6 has its own come first, also a longer one", within(function()
             local ch = tasklet.channel()
-            local last = false
-            local t = start("t", function()
+            local last = tasklet.WaitForCall()
+            local t = tasklet.new(function()
                 local before = now()
                 tasklet.current().timeout = 0.001
                 raises(TimeoutError, way.wait, ch, 0.02)
                 assert.is_true(now() - before >= 20)
-                last = true
+                last()
                 way.wait(ch, 600)
                 return "met"
-            end)
-            util.wait_until(function() return last end)
+            end)()
+            tasklet.wait(last)
+            tasklet.yield_()
             way.meet(ch)
             assert.equal("met", tasklet.join(t))
         end))
@@ -191,6 +187,26 @@ for name, way in pairs(ways) do
             assert.equal(-way.balance, ch.balance)
             way.wait(ch)
             assert.equal("met", tasklet.join(t))
+        end))
+
+        it("10.2 over with a deadline, is not met before it has gone on", within(function()
+            local ch, balance = tasklet.channel(), nil
+            -- Both are due in the same turn, the other one first.
+            local other = start("other", function()
+                tasklet.sleep(0.002)
+                balance = ch.balance
+                return pcall(way.meet, ch)
+            end)
+            other.timeout = 0
+            local t = start("t", function()
+                raises(TimeoutError, tasklet.with_deadline, 0.002, way.wait, ch)
+            end)
+            assert.equal(way.balance, ch.balance)
+            local limit = now() + 10
+            while now() < limit do end
+            tasklet.join(t)
+            assert.equal(0, balance)
+            assert.is_false((tasklet.join(other)))
         end))
 
         it("10.2 raises in one that is over before the loop has turned", within(function()

@@ -56,13 +56,6 @@ function M.join_each(list)
     end
 end
 
---- Lets the loop turn until `f()` is true.
-function M.wait_until(f)
-    while not f() do
-        tasklet.sleep(0.001)
-    end
-end
-
 --- Calls f(...), which must raise an object of the class; returns that.
 function M.raises(class, f, ...)
     local ok, err = pcall(f, ...)

@@ -164,6 +164,32 @@ function programs.yields()
     return {tasklet.new(body)(2), tasklet.new(body)(3)}, {"12", "123"}
 end
 
+function programs.channels()
+    local numbers, squares = tasklet.channel(), tasklet.channel{preference = 1}
+    local source = tasklet.new(function()
+        local count = numbers:send_sequence{1, 2, 3, 4}
+        numbers:close()
+        return count
+    end)()
+    local worker = tasklet.new(function()
+        for n in numbers do
+            squares:send(n * n)
+        end
+        squares:send_exception("end")
+        return "worked"
+    end)()
+    local sink = tasklet.new(function()
+        local sum, ok, value = 0, true, 0
+        local event = tasklet.WaitForChannel(squares, "receive")
+        while ok do
+            sum = sum + value
+            ok, value = pcall(function() return tasklet.wait(event).value end)
+        end
+        return sum .. value
+    end)()
+    return {source, worker, sink}, {4, "worked", "30end"}
+end
+
 function programs.signals()
     local emitter = tasklet.Emitter{"go"}
     local sum, count = 0, 0

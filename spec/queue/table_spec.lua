@@ -53,6 +53,25 @@ states["in join"] = function(check)
     other:kill()
 end
 
+states["on a channel"] = function(check)
+    local ch = tasklet.channel()
+    check(tasklet.run(ch.receive, ch))
+    assert(ch.balance == 0)
+end
+
+states["in a wait for a channel"] = function(check)
+    local ch = tasklet.channel()
+    check(tasklet.run(function() tasklet.wait(tasklet.WaitForChannel(ch, "send")) end))
+    assert(ch.balance == 0)
+end
+
+states["met on a channel"] = function(check)
+    local ch = tasklet.channel{preference = 0}
+    local t = tasklet.run(ch.receive, ch)
+    ch:send("value")
+    check(t)
+end
+
 states["in a generator"] = function(check)
     check(tasklet.run(function()
         coroutine.wrap(function() tasklet.sleep(60) end)()
@@ -151,6 +170,9 @@ local attributes = {
     ["in a yield"] = {"suspended", A, B, S},
     ["in popleft"] = {"suspended", A, B, S},
     ["in join"] = {"suspended", A, B, S},
+    ["on a channel"] = {"suspended", A, B, S},
+    ["in a wait for a channel"] = {"suspended", A, B, S},
+    ["met on a channel"] = {"suspended", A, S},
     ["in a generator"] = {"suspended", A, B, S},
     ["about to have an event"] = {"suspended", A, S},
     ["paused itself"] = {"suspended", A, P},
@@ -230,6 +252,9 @@ local refusals = {
     ["in a yield"] = blocked(),
     ["in popleft"] = blocked(),
     ["in join"] = blocked(),
+    ["on a channel"] = blocked(),
+    ["in a wait for a channel"] = blocked(),
+    ["met on a channel"] = scheduled(),
     ["in a generator"] = blocked(),
     ["about to have an event"] = scheduled(),
     ["paused itself"] = started{},

@@ -31,6 +31,11 @@ local places = {
     {"schedule", function() tasklet.schedule() end},
     {"schedule_remove", function() tasklet.schedule_remove() end},
     {"a generator", function() coroutine.wrap(function() tasklet.sleep(60) end)() end},
+    {"a channel's send", function() tasklet.channel():send("value") end},
+    {"a channel's receive", function() tasklet.channel():receive() end},
+    {"a WaitForChannel", function()
+        tasklet.wait(tasklet.WaitForChannel(tasklet.channel(), "receive"))
+    end},
     {"a metamethod", function()
         return setmetatable({}, {__index = function() tasklet.sleep(60) end}).field
     end},

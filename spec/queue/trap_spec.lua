@@ -17,6 +17,13 @@ local blocking = {
     "tasklet.current().mailbox:popleft(1)",
     "tasklet.join_all({other})",
     "coroutine.wrap(function() tasklet.sleep(1) end)()",
+    "tasklet.channel():send(1)",
+    "tasklet.channel():send(1, 0)",
+    "tasklet.channel():receive()",
+    "tasklet.channel():send_exception('error')",
+    "tasklet.channel():send_sequence({1})",
+    "for _ in tasklet.channel() do end",
+    "tasklet.wait(tasklet.WaitForChannel(tasklet.channel(), 'send'))",
 }
 
 -- What only gives way.
@@ -26,6 +33,9 @@ local harmless = {
     "tasklet.join(tasklet.run(function() end))", "tasklet.send(other, 'name')", "tasklet.pump()",
     "tasklet.Emitter{'go'}:emit('go')", "tasklet.WaitForCall()()",
     "coroutine.wrap(function() coroutine.yield(1) end)()",
+    "local ch = tasklet.channel() tasklet.run(function() ch:receive() end) ch:send(1)",
+    "local ch = tasklet.channel() tasklet.run(function() ch:send(1) end) ch:receive()",
+    "tasklet.channel():close()",
 }
 
 local function with_trap(text)

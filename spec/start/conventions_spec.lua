@@ -17,7 +17,8 @@ local names = {
     "run", "Tasklet", "task", "current", "sleep", "yield_", "join", "survive", "send", "wait",
     "get_event", "signals", "mainloop", "Message", "Emitter", "WaitCondition", "WaitForTimeout",
     "WaitForIdle", "WaitForIO", "WaitForProcess", "WaitForTasklet", "WaitForSignal",
-    "WaitForCall", "WaitForMessages", "TaskletError", "TaskletExit", "TimeoutError", "JoinError",
+    "WaitForCall", "WaitForMessages", "WaitForChannel", "channel", "ChannelError", "TaskletError",
+    "TaskletExit", "TimeoutError", "JoinError",
     "IO_IN", "IO_OUT", "IO_PRI", "IO_ERR", "IO_HUP", "PRIORITY_HIGH", "PRIORITY_DEFAULT",
     "PRIORITY_HIGH_IDLE", "PRIORITY_DEFAULT_IDLE", "PRIORITY_LOW",
 }
@@ -139,6 +140,8 @@ describe("options", function()
         ["tasklet.WaitForIdle{wrong = 1}"] = {"priority"},
         ["tasklet.WaitForIO(0, tasklet.IO_IN, {wrong = 1})"] = {"priority"},
         ["tasklet.WaitForCall{wrong = 1}"] = {"return_value"},
+        ["tasklet.channel{wrong = 1}"] = {"preference"},
+        ["tasklet.WaitForChannel(tasklet.channel(), 'send', 1, {wrong = 1})"] = {"priority"},
         ["tasklet.WaitForMessages{accept = 'name', wrong = 1}"] = {"accept", "defer", "discard"},
     } do
         it("1.4 that are unknown are named with the known ones: " .. text, function()
