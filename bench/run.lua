@@ -237,7 +237,7 @@ local function benchmarks(quick)
             rows = {{metric = "channel"}},
         }
     end
-    local slice = {name = "slice", limits = {}, ours = ours("slice", 40 // part), rows = {}}
+    local slice = {name = "slice", limits = {}, ours = ours("slice", quick and 15 or 40), rows = {}}
     for _, program in ipairs{"fib", "nbody", "strings", "sort", "coroutines"} do
         slice.rows[#slice.rows + 1] = {
             metric = "slice_" .. program, label = "slice, " .. program, median = 3,
