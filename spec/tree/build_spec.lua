@@ -65,7 +65,7 @@ end
 describe("the build", function()
     it("compiles every source, embeds every Lua file and runs every C test", function()
         local lists = slurp "src/meson.build" .. slurp "src/host/meson.build"
-            .. slurp "spec/c/meson.build"
+            .. slurp "spec/c/meson.build" .. slurp "spec/embed/meson.build"
         local function named(name)
             assert(lists:find("'" .. name .. "'", 1, true), name .. " is in no list")
         end
@@ -84,10 +84,12 @@ describe("the build", function()
                 named("../lua/tasklet/" .. file)
             end
         end
-        for file in lfs.dir(helper.root .. "/spec/c") do
-            local name = file:match("^(.*)_test%.c$")
-            if name then
-                named(name)
+        for _, dir in ipairs{"/spec/c", "/spec/embed"} do
+            for file in lfs.dir(helper.root .. dir) do
+                local name = file:match("^(.*)_test%.c$")
+                if name then
+                    named(name)
+                end
             end
         end
     end)

@@ -70,7 +70,7 @@ end
 
 -- Waits for the child's end, and gives reason and status.
 local function ended(pid)
-    local condition, timeout = WaitForProcess(pid), WaitForTimeout(10000 * patience)
+    local condition, timeout = WaitForProcess(pid), WaitForTimeout(30000 * patience)
     local event = tasklet.wait(condition, timeout)
     assert.is_true(event == condition, "it did not end")
     return event.reason, event.status
@@ -136,7 +136,7 @@ for _, way in ipairs(ways) do
 
         it("4.2 fires again when it is yielded again, with the same", within(function()
             local pid, finish = start("exit 4")
-            local condition, timeout = WaitForProcess(pid), WaitForTimeout(10000 * patience)
+            local condition, timeout = WaitForProcess(pid), WaitForTimeout(30000 * patience)
             for _ = 1, 3 do
                 assert.is_true(tasklet.wait(condition, timeout) == condition)
                 assert.same({ "exit", 4 }, { condition.reason, condition.status })
@@ -322,7 +322,7 @@ describe("WaitForProcess", function()
             end
             uv.fs_close(pipe.write) -- they all go on now
             for i, t in ipairs(all) do
-                local reason, status = tasklet.join(t, 20 * patience)
+                local reason, status = tasklet.join(t, 40 * patience)
                 assert.equal(i % 3 == 0 and "signal" or "exit", reason)
                 assert.equal(i % 3 == 0 and 15 or i % 100, status)
             end

@@ -172,6 +172,7 @@ struct tk_bind {
     const void *obstacle;      /* the C function that stood in the way then; `bind`: none */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
+    int count_place;           /* of tk_count_left; 0: not looked for */
     int places;                /* of anchors */
     int *vacant;
     int vacancies, room_for_vacant;

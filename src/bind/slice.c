@@ -254,7 +254,10 @@ static int module_pump(lua_State *L)
     }
     if (outer == NULL && budget > 0) {
         own.budget = (uint64_t)budget;
-        own.place = tk_count_place();
+        if (bind->count_place == 0) {
+            bind->count_place = tk_count_place();
+        }
+        own.place = bind->count_place;
         bind->pump = &own;
     }
     tk_sched_enter(bind->sched, &frame);
