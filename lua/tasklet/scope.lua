@@ -171,7 +171,9 @@ local function wait_for_members(scope, ok, err)
     local head, idle, alone, shield = scope.members, nil, false, nil
     while head.next ~= head do
         local entry = head.next
-        if core.has_begun(entry.task) then
+        if entry.task:has_finished() then
+            core.leave_scope(entry.task) -- this runs below one of its join callbacks
+        elseif core.has_begun(entry.task) then
             idle, alone = nil, false
             local undisturbed, why = pcall(core.await, entry.task)
             if not undisturbed then

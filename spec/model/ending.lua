@@ -12,10 +12,8 @@ return function(S, fail, exit, is_exit)
             fail("TaskletError", "cannot wait outside a tasklet")
         elseif not self:can_give_way() then
             fail("TaskletError", "cannot wait inside a C function")
-        elseif task.killed then
-            task.raise = nil
-            error(exit(), 0)
         end
+        self:check_stopped(task)
         return task
     end
 
@@ -93,6 +91,18 @@ return function(S, fail, exit, is_exit)
         end
     end
 
+    ---Waits for the end of another, for no result.
+    function S:await(target)
+        self:check_wait()
+        self:check_trap()
+        local verb = self:verb({ ended = verb_fired })
+        function verb.leave()
+            self.remove(target.watchers, verb)
+        end
+        table.insert(target.watchers, verb)
+        self:block()
+    end
+
     local function outcome(target)
         S:observe(target)
         if target.failed then
@@ -163,7 +173,8 @@ return function(S, fail, exit, is_exit)
 
     ---The body of `task` is over.
     function S:finish(task, ok, results)
-        local observed = any_callback(task) or #task.watchers > 0
+        local observed = any_callback(task) or #task.watchers > 0 or task.scope ~= nil
+        self:leave_limits(task)
         self:verb_done(task)
         self:set_waits(task, {})
         if ok then
@@ -184,24 +195,37 @@ return function(S, fail, exit, is_exit)
             task.unseen = self.looks
         end
         self:call_callbacks(task)
+        self:leave_scope(task)
     end
 
-    function S:kill(task)
+    ---Raises a TaskletExit in it where it stands: it is in the batch then.
+    function S:interrupt(task)
+        if task == self.current then
+            return -- its next wait raises it
+        end
+        self:verb_done(task)
+        self:set_waits(task, {})
+        task.raise = { value = exit() }
+        self:wake(task)
+    end
+
+    ---Kills it; it runs when somebody hands over.
+    function S:kill_later(task)
         if task.state == "ended" then
             return
-        end
-        if task == self.current then
-            task.killed = true
-            error(exit(), 0)
         end
         task.killed = true
         if not task.begun then
             self:finish(task, false, { exit() })
-        else
-            self:verb_done(task)
-            self:set_waits(task, {})
-            task.raise = { value = exit() }
-            self:wake(task)
+        elseif self:pending(task) == "exit" then
+            self:interrupt(task)
+        end
+    end
+
+    function S:kill(task)
+        self:kill_later(task)
+        if task == self.current and self:pending(task) == "exit" then
+            error(exit(), 0)
         end
         self:hand_over()
     end
@@ -212,6 +236,7 @@ return function(S, fail, exit, is_exit)
             fail("TaskletError", "no tasklet is running")
         end
         task.killed, task.raise = false, nil
+        self:lift_cuts(task)
     end
 
     ---@return table handle

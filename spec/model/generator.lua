@@ -189,7 +189,13 @@ add(4, function(g) return { "new", g:other(), g.random:chance(90) } end)
 add(6, function(g)
     return { "begin", g:other(), g.random:pick{ "call", "setup", "start" }, g:value("a") }
 end)
-add(2, function(g) return { "bind", g:tasklet(), g.random:chance(90) and g:other() or 0 } end)
+add(2, function(g)
+    -- What becomes of the members of a scope whose owner is bound anew is not told.
+    if g.enabled.scope then
+        return nil
+    end
+    return { "bind", g:tasklet(), g.random:chance(90) and g:other() or 0 }
+end)
 add(1, function(g) return { "look", g:tasklet() } end)
 
 add = family("queue")
@@ -216,6 +222,22 @@ end)
 
 add = family("trap")
 add(2, function(g) return { "trap", g:tasklet(), g.random:chance(50) } end)
+
+add = family("limit")
+local times = { -1, 0, 1000000 }
+add(3, function(g) return { "deadline", g.random:pick(times), g:inner() } end)
+add(3, function(g) return { "shield", g.random:pick(times), g:inner() } end)
+
+add = family("scope")
+add(4, function(g)
+    local inner = g:inner()
+    table.insert(inner, 1, { "member", 0, g:other(), "run" })
+    return { "scope", g.random:weighted({ { 6, -1 }, { 1, 0 }, { 1, 1000000 } }, 8), inner }
+end)
+add(6, function(g)
+    return { "member", g:tasklet(), g:other(), g.random:chance(70) and "run" or "new" }
+end)
+add(2, function(g) return { "end_scope", g:tasklet() } end)
 
 add = family("generator")
 add(3, function(g)
@@ -274,6 +296,8 @@ function M.families(tasklet)
         queue = tasklet.schedule ~= nil,
         throw = tasklet.Tasklet.throw ~= nil,
         trap = tasklet.Tasklet.throw ~= nil,
+        limit = tasklet.with_deadline ~= nil,
+        scope = tasklet.scope ~= nil,
     }
 end
 
@@ -346,6 +370,7 @@ function M.make(seed, on)
     for _, name in ipairs(M.names) do
         enabled[name] = on[name] and (name == "core" or g.random:chance(65))
     end
+    g.enabled = enabled
     local weighted_kinds = {}
     for _, name in ipairs(M.names) do
         if enabled[name] then
@@ -378,6 +403,7 @@ end
 
 ---All families, in an order of their own, so that the same seed gives the same program.
 M.names = { "core", "restart", "idle", "functions", "generator", "sort", "misuse", "signal", "own",
-    "messages", "mailbox", "join", "callback", "kill", "new", "queue", "throw", "trap" }
+    "messages", "mailbox", "join", "callback", "kill", "new", "queue", "throw", "trap",
+    "limit", "scope" }
 
 return M

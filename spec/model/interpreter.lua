@@ -542,8 +542,9 @@ function run_steps(ctx, list)
     end
 end
 
-require "spec.model.queue_steps"{
+local for_steps = {
     steps = steps,
+    run_steps = run_steps,
     log = log,
     task = task,
     body = body,
@@ -551,6 +552,8 @@ require "spec.model.queue_steps"{
     number_of = number_of,
     error_value = error_value,
 }
+require "spec.model.queue_steps"(for_steps)
+require "spec.model.limit_steps"(for_steps)
 
 -- ---- the whole ----
 
@@ -563,17 +566,22 @@ local function settle(ctx)
     until #ctx.world.trace == before + 1
 end
 
--- Kills what is left, in order, until all have ended, and tells how.
+-- Kills what is left, in order, until all have ended, and tells how. What a shield holds back for
+-- ever is thrown instead.
 local function finish(ctx)
     local world = ctx.world
-    for _ = 1, 30 do
+    for round = 1, 30 do
         settle(ctx)
         local left = false
         for number in ipairs(world.program.scripts) do
             local t = world.tasks[number]
             if t and not t:has_finished() then
                 left = true
-                t:kill()
+                if round % 3 > 0 then
+                    t:kill()
+                else
+                    t:throw(world.api.TaskletExit("the end"))
+                end
                 log(ctx, "killed t%d", number)
             end
         end

@@ -137,7 +137,7 @@ return function(S, kinds, fail, warn)
     ---@param seconds? number
     function S:popleft(owner, seconds)
         local deadline = seconds and seconds >= 0 and self:now() + seconds * 1000
-        if self.current and self.current.killed then
+        if self.current and self:is_stopped(self.current) then
             self:check_wait() -- also where there is a message
         end
         while true do

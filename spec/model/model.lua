@@ -54,6 +54,9 @@ function M.new(choose)
     require "spec.model.queue"(S, fail, function(value)
         return api.TaskletExit:is(value)
     end)
+    require "spec.model.limits"(S, api, fail, exit, function(value)
+        return api.TaskletExit:is(value)
+    end)
     api.emitter_class = require "spec.model.emitter"(S, kinds, fail)
 
     -- ---- tasklets ----

@@ -192,6 +192,15 @@ function Scheduler:make(f)
     return task
 end
 
+local function prepend(chain, list)
+    for i, task in ipairs(list) do
+        table.insert(chain, i, task)
+        task.chain = chain
+    end
+end
+
+Scheduler.prepend = prepend
+
 local function resume(self, task, ...)
     self.current = task
     task.state, task.sending, task.begun = "running", false, true
@@ -224,6 +233,8 @@ function Scheduler:drive()
         else
             task.state = "waiting" -- what it was woken for is gone
         end
+        prepend(chain, self.batch) -- whom its end has woken
+        self.batch = {}
     end
 end
 
@@ -298,14 +309,6 @@ function Scheduler:leave_queues(task)
     end
 end
 
-local function prepend(chain, list)
-    for i, task in ipairs(list) do
-        table.insert(chain, i, task)
-        task.chain = chain
-    end
-end
-
-Scheduler.prepend = prepend
 
 ---Those woken run now, up to their next wait; then the one that woke them goes on.
 function Scheduler:hand_over()

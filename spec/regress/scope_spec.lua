@@ -19,4 +19,22 @@ describe("a scope", function()
             end
         end)
     end)
+
+    -- It waited for a member that had ended, and whose callback it stood in the way of.
+    it("10.1 is left by an owner that a member's join callback kills", function()
+        helper.within_loop(function()
+            local failure
+            local owner = tasklet.run(function()
+                failure = select(2, pcall(tasklet.scope, function(s)
+                    s:run(function()
+                        local me, owner = tasklet.current(), tasklet.current():parent()
+                        me:add_join_callback(function() owner:kill() end)
+                        tasklet.yield_()
+                    end)
+                end))
+            end)
+            tasklet.join(owner)
+            assert.is_true(tasklet.TaskletExit:is(failure), tostring(failure))
+        end)
+    end)
 end)

@@ -278,6 +278,15 @@ static int kill_later(lua_State *L)
     return 0;
 }
 
+/* leave_scope(t): t, which has ended, belongs to its scope no more, before its turn comes. */
+static int leave_scope(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    tk_leave_scope(L, bind, 1, tk_check_body(L, 1, bind));
+    return 0;
+}
+
 /* library(flag): whether the current tasklet is inside a part of the library that preemption must
  * not cut in two. Returns what it was. */
 static int set_library(lua_State *L)
@@ -426,9 +435,10 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind)
                                          {"add_join_callback", add_join_callback},
                                          {"remove_join_callback", remove_join_callback},
                                          {NULL, NULL}};
-    static const luaL_Reg core[] = {{"limit", limit_new},     {"kill", kill_later},
-                                    {"hand_over", hand_over}, {"is_open", is_open},
-                                    {"library", set_library}, {NULL, NULL}};
+    static const luaL_Reg core[] = {
+        {"limit", limit_new}, {"kill", kill_later},     {"hand_over", hand_over},
+        {"is_open", is_open}, {"library", set_library}, {"leave_scope", leave_scope},
+        {NULL, NULL}};
     static const luaL_Reg methods[] = {{"leave", limit_leave},       {"adopt", limit_adopt},
                                        {"cut", limit_cut},           {"over", limit_over},
                                        {"in_force", limit_in_force}, {NULL, NULL}};
