@@ -21,7 +21,8 @@ RAISES struct tk_wait *tk_verb_take(lua_State *L, struct tk_bind *bind, struct t
     wait = malloc(VERB_SIZE);
     if (wait == NULL) {
         tk_verb_done(bind, body);
-        luaL_error(L, "not enough memory");
+        lua_pushliteral(L, "not enough memory");
+        lua_error(L);
     }
     return wait;
 }
