@@ -51,6 +51,7 @@ struct tk_body {
     bool callbacks : 1;
     bool failed : 1;         /* the outcome is {error, traceback} */
     bool packed : 1;         /* the outcome is a list of results with `n` */
+    bool mute : 1;           /* it has returned nothing: the outcome is nil */
     bool interrupted : 1;    /* an interrupt has been raised in it already */
     bool unobserved : 1;     /* failed, and nobody has looked */
     bool bound : 1;          /* has a function to run */

@@ -215,7 +215,7 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body, enu
         return lua_error(L);
     }
     if (!body->packed) {
-        return 1;
+        return body->mute ? 0 : 1;
     }
     lua_getfield(L, -1, "n");
     count = lua_tointeger(L, -1);
