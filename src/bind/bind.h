@@ -51,6 +51,7 @@ struct tk_body {
     bool callbacks : 1;
     bool failed : 1;         /* the outcome is {error, traceback} */
     bool packed : 1;         /* the outcome is a list of results with `n` */
+    bool mute : 1;           /* it has returned nothing: the outcome is nil */
     bool interrupted : 1;    /* an interrupt has been raised in it already */
     bool unobserved : 1;     /* failed, and nobody has looked */
     bool bound : 1;          /* has a function to run */
@@ -413,7 +414,13 @@ static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
     }
 }
 /* Would a wait raise a kill or a deadline? The clock says so, even if the loop has not turned. */
-bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body);
+static inline bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body)
+{
+    if (body->task.limit != NULL && bind->sched != NULL) {
+        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
+    }
+    return body->task.stopped;
+}
 /* Raises a kill or a deadline that is pending. */
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */

@@ -66,7 +66,10 @@ static void keep_outcome(lua_State *L, struct tk_bind *bind, int index, struct t
         lua_rawget(L, -2);
         lua_rawseti(L, -3, 2);
         lua_pop(L, 1);
-    } else if (count != 1) {
+    } else if (count == 0) {
+        lua_pushnil(L);
+        body->mute = true;
+    } else if (count > 1) {
         lua_createtable(L, count, 1);
         lua_insert(L, -count - 1);
         for (int i = count; i > 0; i--) {

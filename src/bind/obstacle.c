@@ -128,14 +128,6 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
     return body;
 }
 
-bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body)
-{
-    if (body->task.limit != NULL && bind->sched != NULL) {
-        tk_limit_look(bind->sched, &body->task, bind->hooks->now(bind->context));
-    }
-    return body->task.stopped;
-}
-
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);

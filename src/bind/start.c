@@ -351,7 +351,7 @@ static void drop(lua_State *L, struct tk_bind *bind, int which)
 /* The tasklet at 1 becomes as new; whoever wants to be told of its end still does. */
 void tk_forget(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    body->begun = body->failed = body->packed = body->interrupted = false;
+    body->begun = body->failed = body->packed = body->mute = body->interrupted = false;
     body->waiting = body->event = body->preempted = body->stock = false;
     body->bound = body->temp = false;
     drop(L, bind, TABLE_TEMPVALS);

@@ -21,7 +21,8 @@ RAISES struct tk_wait *tk_verb_take(lua_State *L, struct tk_bind *bind, struct t
     wait = malloc(VERB_SIZE);
     if (wait == NULL) {
         tk_verb_done(bind, body);
-        luaL_error(L, "not enough memory");
+        lua_pushliteral(L, "not enough memory");
+        lua_error(L);
     }
     return wait;
 }
@@ -214,7 +215,7 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body, enu
         return lua_error(L);
     }
     if (!body->packed) {
-        return 1;
+        return body->mute ? 0 : 1;
     }
     lua_getfield(L, -1, "n");
     count = lua_tointeger(L, -1);
