@@ -61,10 +61,9 @@ static const struct tk_sched_hooks hooks = {drop, share, unnamed, note_alive};
 
 static int offer_arm(struct tk_wait *wait, struct tk_sched *in, struct tk_fault *out)
 {
+    (void)wait;
+    (void)in;
     (void)out;
-    if ((wait->flags & TK_VERB) != 0) {
-        tk_offer_stand(in, (struct tk_offer *)wait);
-    }
     return 0;
 }
 
@@ -209,13 +208,19 @@ static struct tk_offer *make(size_t number, size_t channel, enum tk_side side)
     return offer;
 }
 
+/* A verb of the task's waits, as the offer says. */
+static void block(struct tk_task *task, struct tk_offer *offer)
+{
+    tk_offer_block(&sched, task, offer, &offer_kind, offer->channel, (enum tk_side)offer->side);
+}
+
 /* The task of that number begins and blocks in a verb. Offer and task have the same number. */
 static struct tk_task *stand(size_t number, size_t channel, enum tk_side side)
 {
     struct tk_task *task = begin(number);
 
     make(number, channel, side);
-    assert_int_equal(tk_task_block(&sched, task, &offers[number].wait, &fault), 0);
+    block(task, &offers[number]);
     tk_task_blocked(&sched, task);
     assert_int_equal(task->state, TK_BLOCKED);
     return task;
@@ -506,7 +511,7 @@ static void whatever_wakes_it_takes_the_offer_of_a_verb_away(void **state)
         task = begin(1);
         tk_limit_enter(&sched, &limit, task, false, UINT64_MAX);
         make(1, 0, TK_RECEIVES);
-        assert_int_equal(tk_task_block(&sched, task, &offers[1].wait, &fault), 0);
+        block(task, &offers[1]);
         tk_task_blocked(&sched, task);
         stand(2, 0, TK_RECEIVES);
         check_line(0, "012");
@@ -534,7 +539,7 @@ static void a_verb_beside_a_list_stands_alone(void **state)
     assert_ptr_equal(event.wait, &bells[0]);
     /* It has turned to something else, and its list is left as it is. */
     make(0, 1, TK_SENDS);
-    assert_int_equal(tk_task_block(&sched, task, &offers[0].wait, &fault), 0);
+    block(task, &offers[0]);
     tk_task_blocked(&sched, task);
     check_counts(0, 0, 0);
     check_counts(1, 1, 0);
@@ -859,7 +864,7 @@ static void many_come_and_go_in_any_order(void **state)
         crowd[i].state = TK_RUNNING;
         crowd[i].begun = true;
         sched.begun++;
-        assert_int_equal(tk_task_block(&sched, &crowd[i], &crowd_offers[i].wait, &fault), 0);
+        block(&crowd[i], &crowd_offers[i]);
         tk_task_blocked(&sched, &crowd[i]);
         standing++;
     }
@@ -876,7 +881,7 @@ static void many_come_and_go_in_any_order(void **state)
             while (tk_task_unblock(&sched, &crowd[i]) != NULL) {
             }
             crowd[i].state = TK_RUNNING;
-            assert_int_equal(tk_task_block(&sched, &crowd[i], &crowd_offers[i].wait, &fault), 0);
+            block(&crowd[i], &crowd_offers[i]);
             tk_task_blocked(&sched, &crowd[i]);
             standing++;
         }
