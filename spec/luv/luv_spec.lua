@@ -263,16 +263,20 @@ for place, run in pairs(interpreters) do
 
             it("8.2 runs the loop by uv.run, and stops it by uv.stop", function()
                 local result = run(preamble .. [[
-                    local timer = uv.new_timer()
+                    local timer, ticked = uv.new_timer(), false
                     tasklet.run(function()
                         tasklet.sleep(0)
                         print("slept")
                         timer:start(1, 1, function()
-                            print("tick")
+                            if not ticked then -- it may come twice before the loop has stopped
+                                print("tick")
+                            end
+                            ticked = true
                             uv.stop()
                         end)
                     end)
                     print(uv.run())
+                    ticked = false
                     print(uv.run("default"))
                     timer:stop()
                     print(uv.run())
