@@ -36,6 +36,7 @@ static void run_batch(struct tasklet_host *host)
     tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);
     tk_watchdog_leave(&host->loop.dog);
+    tk_loop_look(&host->loop);
     tk_report(bind);
 }
 

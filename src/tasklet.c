@@ -93,6 +93,13 @@ static void run(void *context)
     tk_drive_turn(host->bind);
 }
 
+static uint32_t looked(void *context)
+{
+    struct tasklet_host *host = context;
+
+    return tk_looked(host->bind);
+}
+
 static void turned(void *context)
 {
     tk_mainloop_turned(context);
@@ -114,6 +121,7 @@ static const struct tk_loop_hooks loop_hooks = {
               .unnamed = unnamed_message,
               .alive = alive},
     .run = run,
+    .looked = looked,
     .turned = turned,
     .stuck = stuck,
     .woken = woken,
@@ -139,6 +147,13 @@ static uint64_t now(void *context)
     struct tasklet_host *host = context;
 
     return tk_loop_now(&host->loop);
+}
+
+static bool sample(void *context, size_t index, struct tk_sample *sample)
+{
+    const struct tasklet_host *host = context;
+
+    return tk_loop_sample(&host->loop, index, sample);
 }
 
 static void due(void *context)
@@ -172,8 +187,12 @@ static const char *watch(void *context, uint64_t slice)
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
-static const struct tk_bind_hooks bind_hooks = {
-    .error = report_error, .now = now, .system_now = system_now, .due = due, .watch = watch};
+static const struct tk_bind_hooks bind_hooks = {.error = report_error,
+                                                .now = now,
+                                                .system_now = system_now,
+                                                .sample = sample,
+                                                .due = due,
+                                                .watch = watch};
 
 /* ---- making ---- */
 

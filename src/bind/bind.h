@@ -37,17 +37,17 @@ enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV
 
 struct tk_body {
     struct tk_task task;
-    lua_State *co;     /* NULL: not begun, or ended */
-    uint32_t number;   /* "#7" */
-    uint32_t expected; /* how many are going to join it */
-    int anchor;        /* LUA_NOREF: not anchored */
-    bool begun : 1;    /* its body has run */
-    bool waiting : 1;  /* gave way to wait for its wait list */
-    bool event : 1;    /* an event is unread: in the table of events */
-    bool stock : 1;    /* gave way through Lua's own coroutine.yield */
-    bool pooled : 1;   /* the coroutine is ours and nobody has seen it */
-    bool named : 1;    /* BODY is a name, not the function */
-    bool fields : 1;   /* has fields of its own: in the table of fields */
+    lua_State *co;    /* NULL: not begun, or ended */
+    uint32_t number;  /* "#7" */
+    int anchor;       /* LUA_NOREF: not anchored */
+    uint32_t since;   /* when it gave way last, by the scheduler's `tick` */
+    bool begun : 1;   /* its body has run */
+    bool waiting : 1; /* gave way to wait for its wait list */
+    bool event : 1;   /* an event is unread: in the table of events */
+    bool stock : 1;   /* gave way through Lua's own coroutine.yield */
+    bool pooled : 1;  /* the coroutine is ours and nobody has seen it */
+    bool named : 1;   /* BODY is a name, not the function */
+    bool fields : 1;  /* has fields of its own: in the table of fields */
     bool callbacks : 1;
     bool failed : 1;         /* the outcome is {error, traceback} */
     bool packed : 1;         /* the outcome is a list of results with `n` */
@@ -67,7 +67,10 @@ struct tk_body {
     bool member : 1;         /* of a scope: in the table of members */
     bool library : 1;        /* is inside a part of the library that must not be cut */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
+    bool expected : 1;       /* somebody is going to join it: in the table of those */
 };
+
+_Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
 
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
@@ -84,6 +87,9 @@ struct tk_bind_hooks {
     uint64_t (*now)(void *context);
     /* The same by the system's clock, where that is virtual: for what the processor does. */
     uint64_t (*system_now)(void *context);
+    /* Who ran last at the look at the clock `index`, the oldest first, and how many nanoseconds had
+     * gone by since the look before. False: there are no more. */
+    bool (*sample)(void *context, size_t index, struct tk_sample *sample);
     /* Fires the timers that are due. */
     void (*due)(void *context);
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
@@ -104,6 +110,7 @@ enum {
     TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
+    TABLE_EXPECTED,  /* by tasklet, weak: how many are going to join it */
     TABLE_FAILED,    /* tasklets to be reported */
     TABLE_UNTOLD,    /* a queue of tasklets whose end is to be told */
     TABLE_MODULE,
@@ -147,6 +154,7 @@ struct tk_bind {
     void *context;
     lua_State *L;          /* a state whose stack may be used now */
     lua_State *running;    /* the innermost coroutine that was resumed by our means */
+    struct tk_body *last;  /* who gave way or ended last; NULL: it has been collected */
     struct tk_event event; /* for the continuation that is about to run */
     struct tk_wait *spare; /* verbs' waits */
     int barrier;           /* > 0: somewhere below is a C function that cannot give way */
@@ -340,10 +348,21 @@ void tk_slice_open(lua_State *L, struct tk_bind *bind);
 /* Pushes the traceback of L from `level` on. */
 void tk_push_trace(lua_State *L, int level);
 
+/* The same of another coroutine. */
+void tk_push_trace_of(lua_State *L, lua_State *co, int level);
+
 /* Pushes the value at `index` as tostring shows it; a method __tostring that fails does no harm. */
 const char *tk_push_shown(lua_State *L, int index);
 
 void tk_report_open(lua_State *L, struct tk_bind *bind);
+
+/* explain.c */
+
+/* The clock has been looked at: the number of who ran last. */
+uint32_t tk_looked(struct tk_bind *bind);
+/* The attribute `waiting_for` of the tasklet at 1. */
+int tk_get_waiting_for(lua_State *L);
+void tk_explain_open(lua_State *L, struct tk_bind *bind);
 
 /* end.c */
 
@@ -361,6 +380,8 @@ void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int cou
 
 /* run.c */
 
+/* Pushes "file:line" where a tasklet that has a coroutine was started. False: nothing is known. */
+bool tk_push_origin(lua_State *L, const struct tk_body *body);
 /* Pushes the error object of a kill or a deadline. */
 void tk_push_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise);
 /* Runs the batch before it returns, though the caller cannot give way. */
@@ -538,6 +559,8 @@ int tk_count_left(lua_State *co, int place);
 /* A coroutine is a tasklet's, or waits with one: scripts cannot resume or close it. */
 void tk_own_coroutine(lua_State *L, struct tk_bind *bind, lua_State *co, bool owned);
 bool tk_is_owned(lua_State *L, struct tk_bind *bind, lua_State *co);
+/* The coroutine that another one has resumed and that has not come back; NULL: none. */
+lua_State *tk_inner_coroutine(lua_State *co);
 void tk_coroutine_open(lua_State *L, struct tk_bind *bind);
 
 #endif

@@ -54,6 +54,7 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
     make_weak(L, bind, TABLE_TEMPVALS, "k");
     make_weak(L, bind, TABLE_MEMBERS, "k");
     make_weak(L, bind, TABLE_TRACES, "k");
+    make_weak(L, bind, TABLE_EXPECTED, "k");
     make_weak(L, bind, TABLE_PASSED, "k");
     make_weak(L, bind, TABLE_OBJECTS, "v");
 }
@@ -95,6 +96,7 @@ static int open_all(lua_State *L)
     tk_run_open(L, bind);
     tk_report_open(L, bind);
     tk_tasklet_open(L, bind);
+    tk_explain_open(L, bind);
     tk_start_open(L, bind);
     tk_stop_open(L, bind);
     tk_locals_open(L, bind);

@@ -386,6 +386,9 @@ static int tasklet_gc(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = lua_touserdata(L, 1);
 
+    if (bind->last == body) {
+        bind->last = NULL;
+    }
     if (bind->sched == NULL) {
         tk_limit_free_member(&body->task);
     } else if (body->task.state != TK_ENDED && body->anchor == LUA_NOREF) {
@@ -470,9 +473,13 @@ static int where(lua_State *L)
 /* ---- classes ---- */
 
 static const luaL_Reg getters[] = {
-    {"state", get_state},   {"return_value", get_return_value},
-    {"name", get_name},     {"mailbox", tk_get_mailbox},
-    {"daemon", get_daemon}, {"timeout", get_timeout},
+    {"state", get_state},
+    {"return_value", get_return_value},
+    {"name", get_name},
+    {"mailbox", tk_get_mailbox},
+    {"daemon", get_daemon},
+    {"timeout", get_timeout},
+    {"waiting_for", tk_get_waiting_for},
     {NULL, NULL},
 };
 

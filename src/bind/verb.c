@@ -278,11 +278,19 @@ static int expect(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_check_body(L, 1, bind);
 
+    lua_Integer count;
+
+    tk_push_table(L, bind, TABLE_EXPECTED);
+    lua_pushvalue(L, 1);
+    lua_rawget(L, -2);
+    count = lua_tointeger(L, -1) + (lua_toboolean(L, 2) ? 1 : -1);
+    lua_pop(L, 1);
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, count);
+    lua_rawset(L, -3);
+    body->expected = count > 0;
     if (lua_toboolean(L, 2)) {
-        body->expected++;
         tk_observe(bind, body);
-    } else {
-        body->expected--;
     }
     return 0;
 }

@@ -21,10 +21,15 @@
 #include "loop/clock.h"
 #include "loop/watchdog.h"
 
+/* Looks at the clock that are remembered. */
+#define TK_SAMPLES 256
+
 struct tk_loop_hooks {
     struct tk_sched_hooks sched;
     /* Resumes all that tk_sched_next gives. */
     void (*run)(void *context);
+    /* The clock has been looked at: the number of who gave way last. */
+    uint32_t (*looked)(void *context);
     /* A turn is over. */
     void (*turned)(void *context);
     /* Tasks that count wait, and nothing can ever wake anybody. */
@@ -49,7 +54,10 @@ struct tk_loop {
     uv_async_t wake;
     uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
     unsigned stride;    /* pulls from the run queue between two looks at the clock */
-    struct tk_fds *fds; /* made when first needed */
+    uint64_t looked;    /* when it was looked at last, by the system's */
+    size_t looks;       /* how often */
+    struct tk_sample samples[TK_SAMPLES]; /* the last of them, a ring */
+    struct tk_fds *fds;                   /* made when first needed */
     struct tk_children *children;
     struct tk_signals *signals;
     struct tk_watchdog dog;
@@ -86,6 +94,12 @@ void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual);
 
 /* A virtual clock jumps to deadlines up to this time even if something is under way outside. */
 void tk_loop_leap(struct tk_loop *loop, uint64_t until);
+
+/* Tasklets have been run otherwise than by a turn: the clock is looked at. */
+void tk_loop_look(struct tk_loop *loop);
+
+/* The sample `index`, the oldest first; the last one is not over. False: there are no more. */
+bool tk_loop_sample(const struct tk_loop *loop, size_t index, struct tk_sample *sample);
 
 /* Is it one of this loop's five handles? */
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
