@@ -105,14 +105,15 @@ static void turned(void *context)
     tk_mainloop_turned(context);
 }
 
-static void stuck(void *context)
+static bool stuck(void *context)
 {
-    tk_mainloop_stuck(context);
+    return tk_mainloop_stuck(context);
 }
 
 static void woken(void *context)
 {
     tk_mainloop_interrupt(context);
+    tk_dump_woken(context);
 }
 
 static const struct tk_loop_hooks loop_hooks = {
@@ -278,6 +279,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     host->options = *options;
     host->in_lua = in_lua;
     host->L = options->lua;
+    host->thread = pthread_self();
     rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
     if (rc < 0) {
         free(host);

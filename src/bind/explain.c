@@ -448,8 +448,11 @@ static int shares(lua_State *L)
             lua_pop(L, 1);
         }
     }
+    if (total == 0) {
+        return 1;
+    }
     lua_pushnil(L);
-    while (total > 0 && lua_next(L, -2)) {
+    while (lua_next(L, -2)) {
         lua_pushvalue(L, -2);
         lua_pushnumber(L, lua_tonumber(L, -2) / (lua_Number)total);
         lua_rawset(L, -5);

@@ -148,6 +148,7 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
         return;
     }
     sched->budget = TURN_BUDGET;
+    loop->left = false;
     look(loop, now, true);
     tk_watchdog_enter(&loop->dog);
     do {
@@ -165,7 +166,7 @@ static bool somebody_is_ready(const struct tk_loop *loop)
     return tk_runq_count(&loop->sched.ready) > 0 || !tk_list_empty(&loop->sched.idle);
 }
 
-static bool is_stuck(struct tk_loop *loop)
+bool tk_loop_is_stuck(struct tk_loop *loop)
 {
     return loop->sched.alive > 0 && !somebody_is_ready(loop) &&
            tk_wheel_count(&loop->sched.wheel) == 0 && !tk_outside_possible(loop);
@@ -199,8 +200,8 @@ static void on_check(uv_check_t *handle)
     drain(loop, now);
     if (loop->stuck) {
         loop->stuck = false;
-        if (!nested && is_stuck(loop)) {
-            loop->hooks->stuck(loop->context);
+        if (!nested && tk_loop_is_stuck(loop)) {
+            loop->left = !loop->hooks->stuck(loop->context);
         }
     }
     loop->hooks->turned(loop->context);
@@ -280,7 +281,8 @@ static void on_prepare(uv_prepare_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
 
-    loop->stuck = is_stuck(loop); /* looked at again when what is ready outside has come */
+    loop->stuck = !loop->left &&
+                  tk_loop_is_stuck(loop); /* looked at again when what is ready outside has come */
     if (somebody_is_ready(loop) || timer_is_due(loop) || loop->stuck ||
         (loop->clock.is_virtual && jump(loop))) {
         uv_idle_start(&loop->idle, on_idle);

@@ -32,8 +32,8 @@ struct tk_loop_hooks {
     uint32_t (*looked)(void *context);
     /* A turn is over. */
     void (*turned)(void *context);
-    /* Tasks that count wait, and nothing can ever wake anybody. */
-    void (*stuck)(void *context);
+    /* Tasks that count wait, and nothing can ever wake anybody. False: it is left at that. */
+    bool (*stuck)(void *context);
     /* tk_loop_wake was called, from any thread. */
     void (*woken)(void *context);
 };
@@ -46,6 +46,7 @@ struct tk_loop {
     bool closing;
     bool inside; /* a callback of ours is on the C stack */
     bool stuck;  /* as far as `prepare` could see */
+    bool left;   /* at being stuck, until somebody runs */
     int open;    /* uv handles not yet closed */
     uv_prepare_t prepare;
     uv_check_t check;
@@ -112,6 +113,9 @@ void tk_loop_wake(struct tk_loop *loop);
 
 /* The loop that a uv handle belongs to as its check handle; NULL: it is none of those. */
 struct tk_loop *tk_loop_from_handle(uv_handle_t *handle);
+
+/* Do tasks that count wait, and can nothing ever wake anybody? */
+bool tk_loop_is_stuck(struct tk_loop *loop);
 
 /* Does the loop keep the uv loop going? */
 void tk_loop_hold(struct tk_loop *loop, bool keep);
