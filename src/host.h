@@ -15,10 +15,20 @@
 #define TK_HOST_H
 
 #include <lua.h>
+#include <pthread.h>
 
 #include "bind/module.h"
 #include "loop/loop.h"
 #include "tasklet.h"
+
+/* Hooks of coroutines that are to be put back. */
+#define TK_HOOKS 8
+
+struct tk_hook {
+    lua_State *co; /* whose; only ever compared. NULL: none */
+    lua_Hook function;
+    int mask, count;
+};
 
 struct tasklet_host {
     struct tk_loop loop; /* first */
@@ -34,13 +44,18 @@ struct tasklet_host {
     bool ending_by_quit; /* the program ends when the main tasklet does */
     bool exited;         /* os.exit was called */
     bool parked;         /* the main tasklet is in mainloop.run */
+    bool in_uv_run;      /* a script's own uv.run is, in plain Lua */
     bool stuck;          /* nothing can ever wake anybody: not dealt with yet */
     bool reported;       /* that has been said once */
     bool stopped;        /* the uv loop was stopped, by a script's uv.stop if by nobody here */
     bool has_status;
     int status;
     atomic_int interrupted; /* 0, or the status + 1 */
-    struct tk_body *main;   /* NULL: none, or ended */
+    atomic_int dumping;     /* a dump is wanted */
+    struct tk_hook hooks[TK_HOOKS];
+    unsigned next_hook;
+    pthread_t thread;     /* that the host belongs to */
+    struct tk_body *main; /* NULL: none, or ended */
     int main_anchor;
     struct tasklet_options options;
 };
@@ -49,14 +64,19 @@ struct tasklet_host {
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
 /* A turn of the loop is over. */
 void tk_mainloop_turned(struct tasklet_host *host);
-/* Tasklets wait, and nothing can ever wake any. */
-void tk_mainloop_stuck(struct tasklet_host *host);
+/* Tasklets wait, and nothing can ever wake any. False: nobody is there to deal with it. */
+bool tk_mainloop_stuck(struct tasklet_host *host);
+/* Pushes the error that says why nothing goes on. */
+void tk_mainloop_push_deadlock(lua_State *L, struct tasklet_host *host);
 /* The interrupt has come to the loop. */
 void tk_mainloop_interrupt(struct tasklet_host *host);
 /* The main tasklet waits until the program could end, then goes on with k, which calls the second
  * function first. */
 int tk_mainloop_park(lua_State *L, struct tasklet_host *host, lua_KFunction k);
 void tk_mainloop_unparked(lua_State *L, struct tasklet_host *host);
+
+/* dump.c: the loop has been woken; a dump may be wanted. */
+void tk_dump_woken(struct tasklet_host *host);
 
 /* virtual.c: virtual time and drawn orders. */
 void tk_virtual_open(lua_State *L, struct tasklet_host *host);

@@ -58,6 +58,27 @@ static int call(lua_State *L, int nargs, int nresults, int flags)
     return nresults == LUA_MULTRET ? lua_gettop(L) - base + 1 : nresults;
 }
 
+/* Calls luv's own uv.run, upvalue 3, with the arguments. It raises the report of a deadlock. */
+static int run_loop(lua_State *L, struct tasklet_host *host)
+{
+    bool outer = host->in_uv_run;
+    int status;
+
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_insert(L, 1);
+    host->in_uv_run = true;
+    status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    host->in_uv_run = outer;
+    if (status != LUA_OK) {
+        return lua_error(L);
+    }
+    if (host->stuck && !host->running) {
+        tk_mainloop_push_deadlock(L, host);
+        return lua_error(L);
+    }
+    return lua_gettop(L);
+}
+
 static int ran(lua_State *L, int status, lua_KContext context)
 {
     struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
@@ -90,10 +111,10 @@ static int run(lua_State *L)
             return tk_raise(L, "the main loop is running already");
         }
     }
-    lua_pushvalue(L, lua_upvalueindex(3));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    if (bind->sched == NULL) {
+        return luaL_error(L, "the tasklet host is closed");
+    }
+    return run_loop(L, host);
 }
 
 /* Puts our uv.run into luv's table at `index`. */

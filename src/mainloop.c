@@ -17,6 +17,9 @@
 /* What a program ends with whose tasklets wait for each other. */
 #define STATUS_DEADLOCK 3
 
+/* Where the registry has the error that mainloop.run raised for it last. */
+#define DEADLOCK "tasklet.deadlock"
+
 static struct tasklet_host *host_of(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -36,6 +39,7 @@ static void run_batch(struct tasklet_host *host)
     tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);
     tk_watchdog_leave(&host->loop.dog);
+    tk_loop_look(&host->loop);
     tk_report(bind);
 }
 
@@ -57,10 +61,10 @@ static bool end_daemons(struct tasklet_host *host)
 
 /* ---- mainloop.run and quit ---- */
 
-/* Pushes the error that says why nothing goes on. */
-static void push_deadlock(lua_State *L, struct tk_bind *bind)
+RAISES void tk_mainloop_push_deadlock(lua_State *L, struct tasklet_host *host)
 {
-    tk_push_table(L, bind, TABLE_CORE);
+    host->stuck = false;
+    tk_push_table(L, host->bind, TABLE_CORE);
     lua_getfield(L, -1, "deadlock");
     lua_replace(L, -2);
     lua_call(L, 0, 1);
@@ -142,8 +146,7 @@ static int mainloop_run(lua_State *L)
     host->running = false;
     tk_report(bind);
     if (host->stuck) {
-        host->stuck = false;
-        push_deadlock(L, bind);
+        tk_mainloop_push_deadlock(L, host);
         return lua_error(L);
     }
     by_quit = host->quit;
@@ -267,12 +270,45 @@ static bool main_ended(const struct tasklet_host *host)
     return host->main == NULL || host->main->task.state == TK_ENDED;
 }
 
-void tk_mainloop_stuck(struct tasklet_host *host)
+/* Somebody must be there who looks at `stuck`. Finalizers come first: they may wake somebody. */
+bool tk_mainloop_stuck(struct tasklet_host *host)
 {
-    if (host->running) {
+    if (!host->running && !host->in_uv_run) {
+        return false;
+    }
+    lua_gc(host->bind->main, LUA_GCCOLLECT);
+    if (tk_loop_is_stuck(&host->loop)) {
         host->stuck = true;
         uv_stop(host->loop.uv);
     }
+    return true;
+}
+
+/* Has the main tasklet failed with the error that said so? */
+static bool failed_by_deadlock(struct tasklet_host *host)
+{
+    lua_State *L = host->L;
+    bool is = false;
+
+    if (host->main != NULL && main_ended(host) && host->main->failed) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, host->main_anchor);
+        tk_push_failure(L, lua_gettop(L), host->main);
+        is = lua_getfield(L, LUA_REGISTRYINDEX, DEADLOCK) != LUA_TNIL && lua_rawequal(L, -1, -2);
+        lua_pop(L, 3);
+    }
+    return is;
+}
+
+/* The main tasklet waits in mainloop.run, which raises the error on top, popped. It may catch that
+ * and go on. */
+static void tell_main(struct tasklet_host *host)
+{
+    lua_State *L = host->L;
+
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, DEADLOCK);
+    unpark(host);
+    tk_put_raise(L, host->bind, host->main);
 }
 
 /* Says so and ends the program: in good order if this is the first time. True: the loop goes on. */
@@ -281,20 +317,21 @@ static bool end_deadlock(struct tasklet_host *host)
     struct tk_bind *bind = host->bind;
     lua_State *L = bind->L = host->L;
 
-    host->stuck = false;
     if (host->reported) {
+        host->stuck = false;
         return false; /* those who were killed wait again, for good */
     }
-    host->reported = true;
-    push_deadlock(L, bind);
+    tk_mainloop_push_deadlock(L, host);
     if (host->parked) {
-        unpark(host);
-        tk_put_raise(L, bind, host->main);
-        host->reported = false; /* a script that catches it may go on */
+        tell_main(host);
         return true;
     }
-    bind->hooks->error(bind->context, luaL_tolstring(L, -1, NULL));
-    lua_pop(L, 2);
+    host->reported = true;
+    if (!failed_by_deadlock(host)) { /* which has been reported then */
+        bind->hooks->error(bind->context, luaL_tolstring(L, -1, NULL));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
     if (!host->has_status) {
         host->status = STATUS_DEADLOCK;
         host->has_status = true;
@@ -394,6 +431,9 @@ int tasklet_host_run(struct tasklet_host *host)
     if (host->has_status) {
         /* As the system has it: what is negative is an error of ours. */
         return host->status < 0 ? host->status & 0xff : host->status;
+    }
+    if (failed_by_deadlock(host)) {
+        return STATUS_DEADLOCK;
     }
     return host->bind->failures > 0 ? 1 : 0;
 }

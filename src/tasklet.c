@@ -93,19 +93,27 @@ static void run(void *context)
     tk_drive_turn(host->bind);
 }
 
+static uint32_t looked(void *context)
+{
+    struct tasklet_host *host = context;
+
+    return tk_looked(host->bind);
+}
+
 static void turned(void *context)
 {
     tk_mainloop_turned(context);
 }
 
-static void stuck(void *context)
+static bool stuck(void *context)
 {
-    tk_mainloop_stuck(context);
+    return tk_mainloop_stuck(context);
 }
 
 static void woken(void *context)
 {
     tk_mainloop_interrupt(context);
+    tk_dump_woken(context);
 }
 
 static const struct tk_loop_hooks loop_hooks = {
@@ -114,6 +122,7 @@ static const struct tk_loop_hooks loop_hooks = {
               .unnamed = unnamed_message,
               .alive = alive},
     .run = run,
+    .looked = looked,
     .turned = turned,
     .stuck = stuck,
     .woken = woken,
@@ -139,6 +148,13 @@ static uint64_t now(void *context)
     struct tasklet_host *host = context;
 
     return tk_loop_now(&host->loop);
+}
+
+static bool sample(void *context, size_t index, struct tk_sample *sample)
+{
+    const struct tasklet_host *host = context;
+
+    return tk_loop_sample(&host->loop, index, sample);
 }
 
 static void due(void *context)
@@ -172,8 +188,12 @@ static const char *watch(void *context, uint64_t slice)
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
-static const struct tk_bind_hooks bind_hooks = {
-    .error = report_error, .now = now, .system_now = system_now, .due = due, .watch = watch};
+static const struct tk_bind_hooks bind_hooks = {.error = report_error,
+                                                .now = now,
+                                                .system_now = system_now,
+                                                .sample = sample,
+                                                .due = due,
+                                                .watch = watch};
 
 /* ---- making ---- */
 
@@ -259,6 +279,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     host->options = *options;
     host->in_lua = in_lua;
     host->L = options->lua;
+    host->thread = pthread_self();
     rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
     if (rc < 0) {
         free(host);

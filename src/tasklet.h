@@ -13,7 +13,8 @@
  * What a program must know
  *
  * Threads    A host belongs to the thread that made it. Every call is for that thread, save
- *            tasklet_host_interrupt, which any thread and any signal handler may call.
+ *            tasklet_host_interrupt and tasklet_host_dump, which any thread and any signal handler
+ *            may call.
  * Process    The library never ends the process, never writes to the terminal and installs no
  *            signal handler, except while a script waits for an operating-system signal, and when
  *            it asks for time slices (see no_signals).
@@ -77,6 +78,10 @@ struct tasklet_options {
      * newline at the end. NULL: nobody is told. */
     void (*on_error)(void *context, const char *text);
 
+    /* Told what tasklet_host_dump was called for: the tree of all tasklets, a line each, with what
+     * each waits for, where and for how long. `text` is borrowed for the call. NULL: nobody is. */
+    void (*on_dump)(void *context, const char *text);
+
     /* Not 0: the clock of tasklets is a virtual one, which jumps to the next deadline when all wait
      * and nothing is under way outside (descriptors, children, libuv's other handles and requests).
      */
@@ -139,6 +144,13 @@ TASKLET_API int tasklet_host_run(struct tasklet_host *host);
  * waits. Safe in any thread and in a signal handler.
  */
 TASKLET_API void tasklet_host_interrupt(struct tasklet_host *host, int status);
+
+/*
+ * Has on_dump told what each tasklet waits for, without disturbing any: soon, from the host's
+ * thread, also while a tasklet runs that never waits. Safe in any thread and in a signal handler;
+ * but in another thread than the host's it takes until the tasklet that runs waits.
+ */
+TASKLET_API void tasklet_host_dump(struct tasklet_host *host);
 
 #ifdef __cplusplus
 }

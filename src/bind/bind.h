@@ -38,9 +38,9 @@ enum { UV_BOUND = 1, UV_THREAD = 1, UV_OUTCOME = 1, UV_BODY = 2, UV_HELD = 3, UV
 struct tk_body {
     struct tk_task task;
     lua_State *co;    /* NULL: not begun, or ended */
-    uint32_t brand;   /* that it is one: tk_body_brand */
     uint32_t number;  /* "#7" */
     int anchor;       /* LUA_NOREF: not anchored */
+    uint32_t since;   /* when it gave way last, by the scheduler's `tick` */
     bool begun : 1;   /* its body has run */
     bool waiting : 1; /* gave way to wait for its wait list */
     bool event : 1;   /* an event is unread: in the table of events */
@@ -71,6 +71,8 @@ struct tk_body {
     bool expected : 1;       /* somebody is going to join it */
 };
 
+_Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
+
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
     uint64_t budget;      /* instructions; 0: no limit */
@@ -86,6 +88,9 @@ struct tk_bind_hooks {
     uint64_t (*now)(void *context);
     /* The same by the system's clock, where that is virtual: for what the processor does. */
     uint64_t (*system_now)(void *context);
+    /* Who ran last at the look at the clock `index`, the oldest first, and how many nanoseconds had
+     * gone by since the look before. False: there are no more. */
+    bool (*sample)(void *context, size_t index, struct tk_sample *sample);
     /* Fires the timers that are due. */
     void (*due)(void *context);
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
@@ -142,12 +147,14 @@ struct tk_bind {
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
     const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
-    struct tk_atom *down;   /* the name of monitors' messages */
+    struct tk_atom *down;      /* the name of monitors' messages */
+    const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
     const struct tk_bind_hooks *hooks;
     void *context;
     lua_State *L;          /* a state whose stack may be used now */
     lua_State *running;    /* the innermost coroutine that was resumed by our means */
+    struct tk_body *last;  /* who gave way or ended last; NULL: it has been collected */
     struct tk_event event; /* for the continuation that is about to run */
     struct tk_wait *spare; /* verbs' waits */
     int barrier;           /* > 0: somewhere below is a C function that cannot give way */
@@ -283,12 +290,6 @@ void tk_push_failure(lua_State *L, int index, const struct tk_body *body);
 void tk_observe(struct tk_bind *bind, struct tk_body *body);
 /* A metatable is one of a tasklet if it has the class under this key. */
 extern const char tk_class_key;
-/* The brand of tasklets; in four bytes, for the size of a tasklet is looked after. */
-static inline uint32_t tk_body_brand(void)
-{
-    return (uint32_t)(uintptr_t)&tk_class_key;
-}
-
 /* start.c */
 
 /* Is there a body at `index` that can be started: a function or a fresh coroutine? */
@@ -357,10 +358,21 @@ void tk_slice_open(lua_State *L, struct tk_bind *bind);
 /* Pushes the traceback of L from `level` on. */
 void tk_push_trace(lua_State *L, int level);
 
+/* The same of another coroutine. */
+void tk_push_trace_of(lua_State *L, lua_State *co, int level);
+
 /* Pushes the value at `index` as tostring shows it; a method __tostring that fails does no harm. */
 const char *tk_push_shown(lua_State *L, int index);
 
 void tk_report_open(lua_State *L, struct tk_bind *bind);
+
+/* explain.c */
+
+/* The clock has been looked at: the number of who ran last. */
+uint32_t tk_looked(struct tk_bind *bind);
+/* The attribute `waiting_for` of the tasklet at 1. */
+int tk_get_waiting_for(lua_State *L);
+void tk_explain_open(lua_State *L, struct tk_bind *bind);
 
 /* end.c */
 
@@ -378,6 +390,8 @@ void tk_finish(lua_State *L, struct tk_bind *bind, struct tk_body *body, int cou
 
 /* run.c */
 
+/* Pushes "file:line" where a tasklet that has a coroutine was started. False: nothing is known. */
+bool tk_push_origin(lua_State *L, const struct tk_body *body);
 /* Pushes the error object of a kill or a deadline. */
 void tk_push_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise);
 /* Runs the batch before it returns, though the caller cannot give way. */
@@ -564,6 +578,8 @@ int tk_count_left(lua_State *co, int place);
 /* A coroutine is a tasklet's, or waits with one: scripts cannot resume or close it. */
 void tk_own_coroutine(lua_State *L, struct tk_bind *bind, lua_State *co, bool owned);
 bool tk_is_owned(lua_State *L, struct tk_bind *bind, lua_State *co);
+/* The coroutine that another one has resumed and that has not come back; NULL: none. */
+lua_State *tk_inner_coroutine(lua_State *co);
 void tk_coroutine_open(lua_State *L, struct tk_bind *bind);
 
 #endif

@@ -211,6 +211,28 @@ static int wrap(lua_State *L)
     return 1;
 }
 
+lua_State *tk_inner_coroutine(lua_State *co)
+{
+    lua_State *inner = NULL;
+    lua_CFunction function;
+    lua_Debug ar;
+
+    if (!lua_getstack(co, 0, &ar) || !lua_checkstack(co, 2)) {
+        return NULL;
+    }
+    lua_getinfo(co, "f", &ar);
+    function = lua_tocfunction(co, -1);
+    if (function == resume && lua_getlocal(co, &ar, 1) != NULL) {
+        inner = lua_tothread(co, -1);
+        lua_pop(co, 1);
+    } else if (function == wrapped && lua_getupvalue(co, -1, 2) != NULL) {
+        inner = lua_tothread(co, -1);
+        lua_pop(co, 1);
+    }
+    lua_pop(co, 1);
+    return inner;
+}
+
 /* running(): who has seen a tasklet's coroutine may keep it, so it is not used for another one. */
 static int running(lua_State *L)
 {

@@ -95,6 +95,7 @@ static int open_all(lua_State *L)
     tk_run_open(L, bind);
     tk_report_open(L, bind);
     tk_tasklet_open(L, bind);
+    tk_explain_open(L, bind);
     tk_start_open(L, bind);
     tk_stop_open(L, bind);
     tk_locals_open(L, bind);

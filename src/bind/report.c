@@ -17,16 +17,20 @@ static size_t script_part(const char *trace, size_t length)
     return length;
 }
 
-/* Pushes the traceback from `level` on. */
-void tk_push_trace(lua_State *L, int level)
+void tk_push_trace_of(lua_State *L, lua_State *co, int level)
 {
     size_t length;
     const char *trace;
 
-    luaL_traceback(L, L, NULL, level);
+    luaL_traceback(L, co, NULL, level);
     trace = lua_tolstring(L, -1, &length);
     lua_pushlstring(L, trace, script_part(trace, length));
     lua_remove(L, -2);
+}
+
+void tk_push_trace(lua_State *L, int level)
+{
+    tk_push_trace_of(L, L, level);
 }
 
 int tk_traceback(lua_State *L)

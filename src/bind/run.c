@@ -55,6 +55,70 @@ static int handler(lua_State *L)
     return 1;
 }
 
+/* Pushes "file:line": who started it lies at `index` of `co`, and the line behind that. */
+static void push_origin(lua_State *L, lua_State *co, int index)
+{
+    lua_Debug ar;
+
+    lua_pushvalue(co, index);
+    lua_getinfo(co, ">S", &ar);
+    lua_pushfstring(L, "%s:%d", ar.short_src, (int)lua_tointeger(co, index + 1));
+}
+
+/* The level of the outermost frame, which is that of body_main. */
+static int outermost(lua_State *co)
+{
+    lua_Debug ar;
+    int low = 1, high = 1;
+
+    while (lua_getstack(co, high, &ar)) {
+        low = high;
+        high *= 2;
+    }
+    while (low < high) {
+        int middle = (low + high) / 2;
+
+        if (lua_getstack(co, middle, &ar)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return high - 1;
+}
+
+bool tk_push_origin(lua_State *L, const struct tk_body *body)
+{
+    lua_State *co = body->co;
+    int top = lua_gettop(co);
+    lua_Debug ar;
+    bool is;
+
+    if (!lua_checkstack(co, 4)) {
+        return false;
+    }
+    if (!body->begun) {
+        lua_pushvalue(co, FRAME_STARTER + 1); /* above the function that is to be called */
+        lua_pushvalue(co, FRAME_LINE + 1);
+    } else if (!lua_getstack(co, outermost(co), &ar) ||
+               lua_getlocal(co, &ar, FRAME_STARTER) == NULL ||
+               lua_getlocal(co, &ar, FRAME_LINE) == NULL) {
+        lua_settop(co, top);
+        return false;
+    }
+    is = lua_isfunction(co, -2);
+    if (is) {
+        push_origin(L, co, lua_gettop(co) - 1);
+    }
+    if (L != co) {
+        lua_settop(co, top);
+    } else {
+        lua_rotate(co, top + 1, is);
+        lua_settop(co, top + is);
+    }
+    return is;
+}
+
 /* Adds to the traceback who it was and where it was started. */
 static void add_origin(lua_State *L, struct tk_bind *bind, const struct tk_body *body)
 {
@@ -69,11 +133,9 @@ static void add_origin(lua_State *L, struct tk_bind *bind, const struct tk_body 
                     (int)body->number);
     lua_remove(L, -2);
     if (lua_isfunction(L, FRAME_STARTER)) {
-        lua_Debug ar;
-
-        lua_pushvalue(L, FRAME_STARTER);
-        lua_getinfo(L, ">S", &ar);
-        lua_pushfstring(L, " (started at %s:%d)", ar.short_src, (int)lua_tointeger(L, FRAME_LINE));
+        push_origin(L, L, FRAME_STARTER);
+        lua_pushfstring(L, " (started at %s)", lua_tostring(L, -1));
+        lua_remove(L, -2);
     } else {
         lua_pushliteral(L, "");
     }
@@ -203,10 +265,12 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->L = L;
     bind->running = running;
     bind->barrier = barrier;
+    bind->last = body;
     if (bind->event.wait != NULL) {
         drop_event(L, bind); /* what waited for it was closed meanwhile */
     }
     if (status == LUA_YIELD) {
+        body->since = sched->tick;
         if (!bind->gave_way) {
             tk_stock_yield(bind, body);
         }
@@ -304,6 +368,9 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     struct tk_frame frame;
 
     luaL_checkstack(L, 20, NULL);
+    if (running == NULL) {
+        tk_sched_tick(bind->sched, bind->hooks->now(bind->context)); /* time has passed outside */
+    }
     tk_sched_enter(bind->sched, &frame);
     bind->sched->current = NULL;
     bind->running = NULL;

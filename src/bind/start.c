@@ -73,7 +73,6 @@ static struct tk_body *push_new(lua_State *L, struct tk_bind *bind, int metatabl
     struct tk_body *body = lua_newuserdatauv(L, sizeof *body, UV_COUNT), *parent = tk_current(bind);
 
     memset(body, 0, sizeof *body);
-    body->brand = tk_body_brand();
     tk_task_init(&body->task);
     body->anchor = LUA_NOREF;
     body->number = ++bind->numbers;

@@ -17,10 +17,18 @@ const char tk_class_key = 'T';
 
 struct tk_body *tk_to_body(lua_State *L, int index, const struct tk_bind *bind)
 {
-    struct tk_body *body = tk_to_sized(L, index, sizeof *body);
+    bool is;
 
-    (void)bind;
-    return body != NULL && body->brand == tk_body_brand() ? body : NULL;
+    if (!lua_getmetatable(L, index)) {
+        return NULL;
+    }
+    is = lua_topointer(L, -1) == bind->class_tasklet;
+    if (!is) {
+        is = lua_rawgetp(L, -1, &tk_class_key) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return is ? lua_touserdata(L, index) : NULL;
 }
 
 RAISES struct tk_body *tk_check_body(lua_State *L, int index, const struct tk_bind *bind)
@@ -378,6 +386,9 @@ static int tasklet_gc(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = lua_touserdata(L, 1);
 
+    if (bind->last == body) {
+        bind->last = NULL;
+    }
     if (bind->sched == NULL) {
         tk_limit_free_member(&body->task);
     } else if (body->task.state != TK_ENDED && body->anchor == LUA_NOREF) {
@@ -462,9 +473,13 @@ static int where(lua_State *L)
 /* ---- classes ---- */
 
 static const luaL_Reg getters[] = {
-    {"state", get_state},   {"return_value", get_return_value},
-    {"name", get_name},     {"mailbox", tk_get_mailbox},
-    {"daemon", get_daemon}, {"timeout", get_timeout},
+    {"state", get_state},
+    {"return_value", get_return_value},
+    {"name", get_name},
+    {"mailbox", tk_get_mailbox},
+    {"daemon", get_daemon},
+    {"timeout", get_timeout},
+    {"waiting_for", tk_get_waiting_for},
     {NULL, NULL},
 };
 
@@ -563,6 +578,7 @@ void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
     lua_pushvalue(L, -1);
     lua_pushvalue(L, -3);
     lua_call(L, 1, 1);
+    bind->class_tasklet = lua_topointer(L, -1);
     tk_set_table(L, bind, TABLE_TASKLET);
     lua_setfield(L, -2,
                  "subclass"); /* the raw one: lua/tasklet/init.lua puts the friendly one there */

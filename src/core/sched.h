@@ -58,6 +58,7 @@ struct tk_sched {
     struct tk_message *records; /* of mailboxes, to be used again */
     int spare_records;
     uint64_t offers; /* that have stood on channels */
+    uint32_t tick;   /* the time when the clock was last looked at, in units of 10 ms */
     size_t alive;    /* tasks that keep the loop going */
     size_t begun;    /* tasks that have begun and not ended */
     int budget;      /* resumptions left in this turn of the loop */
@@ -81,10 +82,25 @@ struct tk_watch {
     struct tk_task *target;
 };
 
+/* What the driver noted when it looked at the clock. */
+struct tk_sample {
+    uint32_t who;  /* ran last, by its number; 0: nobody has run since the look before */
+    uint64_t time; /* since then, in nanoseconds */
+};
+
 struct tk_event {
     struct tk_wait *wait;
     void *payload; /* goes over to the taker */
 };
+
+/* The unit of `tick`, in nanoseconds. */
+#define TK_TICK UINT64_C(10000000)
+
+/* The clock shows `now`. */
+static inline void tk_sched_tick(struct tk_sched *sched, uint64_t now)
+{
+    sched->tick = (uint32_t)(now / TK_TICK);
+}
 
 int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_hooks *hooks,
                   void *context);

@@ -132,6 +132,10 @@ struct tk_kind {
     void (*finish)(struct tk_wait *wait, struct tk_sched *sched);
     /* What it waits for, in a few words, into `text`. NULL: nothing to add to the name. */
     void (*describe)(const struct tk_wait *wait, char *text, size_t size);
+    /* As the wait of a verb: the verb and what that waits for, "join: the end of", into `text`; the
+     * target follows, if there is one. Empty: nothing that is worth saying. NULL: no verb has it.
+     */
+    void (*phrase)(const struct tk_wait *wait, char *text, size_t size);
     /* The tasklet that it waits for. NULL: none. */
     struct tk_task *(*target)(const struct tk_wait *wait);
     /* Begins to count anew, if armed. NULL: the kind cannot. */

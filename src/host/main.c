@@ -1,13 +1,14 @@
 /*
  * main.c - the program `tasklet`: `lua` whose scripts are tasklets.
  *
- * Owns the Lua state, the host, and what SIGINT and SIGTERM do. Must never run a script outside of
- * the main tasklet, where all of it may wait: LUA_INIT, -e, -l, the script and the prompt. Ends
- * with the status that the host gives, the host freed first and then the state.
+ * Owns the Lua state, the host, and what SIGINT, SIGTERM and SIGUSR1 do. Must never run a script
+ * outside of the main tasklet, where all of it may wait: LUA_INIT, -e, -l, the script and the
+ * prompt. Ends with the status that the host gives, the host freed first and then the state.
  */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 /* For the signal handler alone, which is given nothing but the signal. */
 static struct tasklet_host *volatile running;
+static pthread_t thread; /* the host's */
 
 /* A shell says of a child that a signal ended: 128 and the signal. SA_RESETHAND has put the default
  * action back, so a second signal ends the program at once. */
@@ -37,6 +39,33 @@ static void set_signals(struct tasklet_host *host)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     if (host == NULL) running = NULL;
+}
+
+/* It may come to a thread of libuv's, where a tasklet that runs cannot be looked at. */
+static void dump(int signo)
+{
+    if (pthread_equal(pthread_self(), thread))
+        tasklet_host_dump(running);
+    else
+        pthread_kill(thread, signo);
+}
+
+/* What tasklets wait for is no error: a program that is asked goes on as if nothing had been. */
+static void set_dump_signal(bool on)
+{
+    struct sigaction action = {0};
+    action.sa_handler = on ? dump : SIG_IGN;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    thread = pthread_self();
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+static void on_dump(void *context, const char *text)
+{
+    (void)context;
+    fputs(text, stderr);
+    fflush(stderr);
 }
 
 static void say(const struct tk_cli *cli, const char *text)
@@ -122,6 +151,7 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     options.lua = L;
     options.context = cli;
     options.on_error = on_error;
+    options.on_dump = on_dump;
     options.virtual_time = cli->virtual_time;
     options.seeded = cli->seeded;
     options.seed = cli->seed;
@@ -130,12 +160,14 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     if (status < 0) return status;
 
     set_signals(host);
+    set_dump_signal(true);
     if (call_protected(L, push_body, cli, 3) < 0) {
         status = EXIT_FAILURE;
     } else {
         status = tasklet_host_start(host, 2);
         if (status >= 0) status = tasklet_host_run(host);
     }
+    set_dump_signal(false);
     set_signals(NULL);
     tasklet_host_free(host);
     return status;

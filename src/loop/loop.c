@@ -16,8 +16,8 @@
 #define TURN_BUDGET 1024
 #define TURN_TIME UINT64_C(1000000)
 /* Pulls from the run queue between two looks at the clock, at the most; and what counts as slow
- * between them. */
-#define LONGEST_STRIDE 64
+ * between them. It is a prime number, so that each of some who take turns is seen now and then. */
+#define LONGEST_STRIDE 61
 #define SLOW UINT64_C(50000)
 
 /* Loops that scripts run inside each other; deeper ones do not run tasklets, for the C stack's
@@ -36,16 +36,51 @@ void tk_loop_closed(struct tk_loop *loop)
     loop->open--;
 }
 
-void tk_loop_fire(struct tk_loop *loop)
+/* ---- looking at the clock ---- */
+
+/* The loop's time when the system's is `now`. */
+static uint64_t time_at(const struct tk_loop *loop, uint64_t now)
+{
+    return loop->clock.is_virtual ? loop->clock.time : now + loop->clock.ahead;
+}
+
+/* The clock has been looked at. `idle`: nobody has run since the look before. */
+static void look(struct tk_loop *loop, uint64_t now, bool idle)
+{
+    struct tk_sample *sample = &loop->samples[loop->looks++ % TK_SAMPLES];
+
+    tk_sched_tick(&loop->sched, time_at(loop, now));
+    sample->time = now - loop->looked;
+    sample->who = idle ? 0 : loop->hooks->looked(loop->context);
+    loop->looked = now;
+}
+
+void tk_loop_look(struct tk_loop *loop)
+{
+    look(loop, uv_hrtime(), false);
+}
+
+bool tk_loop_sample(const struct tk_loop *loop, size_t index, struct tk_sample *sample)
+{
+    size_t count = loop->looks < TK_SAMPLES ? loop->looks : TK_SAMPLES;
+
+    if (loop->clock.is_virtual) {
+        return false; /* nothing that is shown is to depend on the machine's speed */
+    }
+    if (index < count) {
+        *sample = loop->samples[(loop->looks - count + index) % TK_SAMPLES];
+    } else if (index == count) {
+        sample->who = 0;
+        sample->time = uv_hrtime() - loop->looked;
+    }
+    return index <= count;
+}
+
+static void fire_timers(struct tk_loop *loop, uint64_t now)
 {
     struct tk_sched *sched = &loop->sched;
     struct tk_timer *timer;
-    uint64_t now;
 
-    if (tk_wheel_count(&sched->wheel) == 0) {
-        return;
-    }
-    now = tk_loop_now(loop);
     while ((timer = tk_wheel_expire(&sched->wheel, now)) != NULL) {
         struct tk_wait *wait = &tk_container_of(timer, struct tk_timed, timer)->wait;
 
@@ -55,6 +90,13 @@ void tk_loop_fire(struct tk_loop *loop)
         } else {
             tk_wait_fire(wait, sched, NULL);
         }
+    }
+}
+
+void tk_loop_fire(struct tk_loop *loop)
+{
+    if (tk_wheel_count(&loop->sched.wheel) > 0) {
+        fire_timers(loop, tk_loop_now(loop));
     }
 }
 
@@ -76,7 +118,7 @@ static void fire_idle(struct tk_sched *sched)
  * Is the turn's time over? The clock is looked at seldom while tasks are quick, and at each while
  * one of them has just been slow.
  */
-static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t *last, uint64_t end)
+static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t end)
 {
     uint64_t now;
 
@@ -84,21 +126,21 @@ static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t *last, 
         return false; /* what a virtual clock shows must not depend on the machine's speed */
     }
     now = uv_hrtime();
-    if (now - *last > SLOW) {
+    if (now - loop->looked > SLOW) {
         loop->stride = 1;
     } else if (loop->stride < LONGEST_STRIDE) {
-        loop->stride *= 2;
+        loop->stride =
+            loop->stride * 2 + 1 < LONGEST_STRIDE ? loop->stride * 2 + 1 : LONGEST_STRIDE;
     }
     *pulls = 0;
-    *last = now;
+    look(loop, now, false);
     return now > end;
 }
 
 /* The innermost loop of all: what it calls of the core is compiled into it. */
-__attribute__((flatten)) static void drain(struct tk_loop *loop)
+__attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
 {
     struct tk_sched *sched = &loop->sched;
-    uint64_t last, end;
     unsigned pulls = 0;
     bool over = false;
 
@@ -106,16 +148,17 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop)
         return;
     }
     sched->budget = TURN_BUDGET;
-    last = uv_hrtime();
-    end = last + TURN_TIME;
+    loop->left = false;
+    look(loop, now, true);
     tk_watchdog_enter(&loop->dog);
     do {
         while (!over && tk_sched_pull(sched)) {
             loop->hooks->run(loop->context);
-            over = sched->budget <= 0 || time_is_over(loop, &pulls, &last, end);
+            over = sched->budget <= 0 || time_is_over(loop, &pulls, now + TURN_TIME);
         }
     } while (!over && tk_runq_turn(&sched->ready));
     tk_watchdog_leave(&loop->dog);
+    look(loop, uv_hrtime(), false);
 }
 
 static bool somebody_is_ready(const struct tk_loop *loop)
@@ -123,7 +166,7 @@ static bool somebody_is_ready(const struct tk_loop *loop)
     return tk_runq_count(&loop->sched.ready) > 0 || !tk_list_empty(&loop->sched.idle);
 }
 
-static bool is_stuck(struct tk_loop *loop)
+bool tk_loop_is_stuck(struct tk_loop *loop)
 {
     return loop->sched.alive > 0 && !somebody_is_ready(loop) &&
            tk_wheel_count(&loop->sched.wheel) == 0 && !tk_outside_possible(loop);
@@ -137,6 +180,7 @@ static void on_check(uv_check_t *handle)
     bool outer = loop->inside;
     bool nested = outer || sched->current != NULL || sched->chain != NULL || sched->batch != NULL;
     struct tk_frame frame;
+    uint64_t now;
 
     if (sched->depth > DEEPEST) {
         return;
@@ -147,15 +191,17 @@ static void on_check(uv_check_t *handle)
     }
     loop->inside = true;
     tk_clock_stand(&loop->clock);
-    tk_loop_fire(loop);
+    now = uv_hrtime();
+    tk_sched_tick(sched, time_at(loop, now));
+    fire_timers(loop, time_at(loop, now));
     if (tk_runq_count(&sched->ready) == 0) {
         fire_idle(sched);
     }
-    drain(loop);
+    drain(loop, now);
     if (loop->stuck) {
         loop->stuck = false;
-        if (!nested && is_stuck(loop)) {
-            loop->hooks->stuck(loop->context);
+        if (!nested && tk_loop_is_stuck(loop)) {
+            loop->left = !loop->hooks->stuck(loop->context);
         }
     }
     loop->hooks->turned(loop->context);
@@ -235,7 +281,8 @@ static void on_prepare(uv_prepare_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
 
-    loop->stuck = is_stuck(loop); /* looked at again when what is ready outside has come */
+    loop->stuck = !loop->left &&
+                  tk_loop_is_stuck(loop); /* looked at again when what is ready outside has come */
     if (somebody_is_ready(loop) || timer_is_due(loop) || loop->stuck ||
         (loop->clock.is_virtual && jump(loop))) {
         uv_idle_start(&loop->idle, on_idle);
@@ -352,9 +399,11 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     loop->timer_due = UINT64_MAX;
     loop->stride = 1;
     loop->uv = uv;
-    if (tk_sched_init(&loop->sched, uv_hrtime(), &hooks->sched, context) < 0) {
+    loop->looked = uv_hrtime();
+    if (tk_sched_init(&loop->sched, loop->looked, &hooks->sched, context) < 0) {
         return tk_fault_memory(fault);
     }
+    tk_sched_tick(&loop->sched, loop->looked);
     if (uv == NULL) {
         rc = uv_loop_init(&loop->own);
         if (rc < 0) {

@@ -21,14 +21,19 @@
 #include "loop/clock.h"
 #include "loop/watchdog.h"
 
+/* Looks at the clock that are remembered. */
+#define TK_SAMPLES 256
+
 struct tk_loop_hooks {
     struct tk_sched_hooks sched;
     /* Resumes all that tk_sched_next gives. */
     void (*run)(void *context);
+    /* The clock has been looked at: the number of who gave way last. */
+    uint32_t (*looked)(void *context);
     /* A turn is over. */
     void (*turned)(void *context);
-    /* Tasks that count wait, and nothing can ever wake anybody. */
-    void (*stuck)(void *context);
+    /* Tasks that count wait, and nothing can ever wake anybody. False: it is left at that. */
+    bool (*stuck)(void *context);
     /* tk_loop_wake was called, from any thread. */
     void (*woken)(void *context);
 };
@@ -41,6 +46,7 @@ struct tk_loop {
     bool closing;
     bool inside; /* a callback of ours is on the C stack */
     bool stuck;  /* as far as `prepare` could see */
+    bool left;   /* at being stuck, until somebody runs */
     int open;    /* uv handles not yet closed */
     uv_prepare_t prepare;
     uv_check_t check;
@@ -49,7 +55,10 @@ struct tk_loop {
     uv_async_t wake;
     uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
     unsigned stride;    /* pulls from the run queue between two looks at the clock */
-    struct tk_fds *fds; /* made when first needed */
+    uint64_t looked;    /* when it was looked at last, by the system's */
+    size_t looks;       /* how often */
+    struct tk_sample samples[TK_SAMPLES]; /* the last of them, a ring */
+    struct tk_fds *fds;                   /* made when first needed */
     struct tk_children *children;
     struct tk_signals *signals;
     struct tk_watchdog dog;
@@ -87,6 +96,12 @@ void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual);
 /* A virtual clock jumps to deadlines up to this time even if something is under way outside. */
 void tk_loop_leap(struct tk_loop *loop, uint64_t until);
 
+/* Tasklets have been run otherwise than by a turn: the clock is looked at. */
+void tk_loop_look(struct tk_loop *loop);
+
+/* The sample `index`, the oldest first; the last one is not over. False: there are no more. */
+bool tk_loop_sample(const struct tk_loop *loop, size_t index, struct tk_sample *sample);
+
 /* Is it one of this loop's five handles? */
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
 
@@ -98,6 +113,9 @@ void tk_loop_wake(struct tk_loop *loop);
 
 /* The loop that a uv handle belongs to as its check handle; NULL: it is none of those. */
 struct tk_loop *tk_loop_from_handle(uv_handle_t *handle);
+
+/* Do tasks that count wait, and can nothing ever wake anybody? */
+bool tk_loop_is_stuck(struct tk_loop *loop);
 
 /* Does the loop keep the uv loop going? */
 void tk_loop_hold(struct tk_loop *loop, bool keep);

@@ -1,5 +1,7 @@
 /* The wait of a call for the answer to its message, or for the end of who was called. It owns the
  * answer until that is taken. Scripts have no constructor for it. */
+#include <stdio.h>
+
 #include "core/mailbox.h"
 #include "wait/kinds.h"
 
@@ -45,6 +47,12 @@ static struct tk_task *target(const struct tk_wait *wait)
     return ((const struct tk_answer *)wait)->target;
 }
 
+static void phrase(const struct tk_wait *wait, char *text, size_t size)
+{
+    (void)wait;
+    snprintf(text, size, "call: an answer of");
+}
+
 const struct tk_kind tk_wait_answer = {
     .name = "answer",
     .brief = "the message is answered, or its receiver ends",
@@ -53,5 +61,6 @@ const struct tk_kind tk_wait_answer = {
     .init = init,
     .arm = arm,
     .disarm = disarm,
+    .phrase = phrase,
     .target = target,
 };

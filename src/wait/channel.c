@@ -50,6 +50,14 @@ static void describe(const struct tk_wait *wait, char *text, size_t size)
     snprintf(text, size, "%s", side_name(wait));
 }
 
+static void phrase(const struct tk_wait *wait, char *text, size_t size)
+{
+    const struct tk_offer *offer = (const struct tk_offer *)wait;
+
+    snprintf(text, size, "%s: a %s on channel: %p", side_name(wait),
+             offer->side == TK_SENDS ? "receiver" : "sender", (const void *)offer->channel);
+}
+
 static void get_direction(const struct tk_wait *wait, struct tk_arg *arg)
 {
     arg->as.string = side_name(wait);
@@ -95,4 +103,5 @@ const struct tk_kind tk_wait_channel = {
     .arm = arm,
     .disarm = disarm,
     .describe = describe,
+    .phrase = phrase,
 };

@@ -1,5 +1,7 @@
 /* A verb's wait for messages in a mailbox, whatever their names: `popleft`, `receive`,
  * `receive_batch`. Scripts have no constructor for it. */
+#include <stdio.h>
+
 #include "core/mailbox.h"
 #include "wait/kinds.h"
 
@@ -30,6 +32,19 @@ static void disarm(struct tk_wait *wait, struct tk_sched *sched)
     tk_mail_leave(sched, (struct tk_taker *)wait);
 }
 
+static void phrase(const struct tk_wait *wait, char *text, size_t size)
+{
+    const struct tk_taker *taker = (const struct tk_taker *)wait;
+
+    if (taker->looks) {
+        snprintf(text, size, "receive_batch: %zu message%s", taker->wanted,
+                 taker->wanted == 1 ? "" : "s");
+    } else {
+        snprintf(text, size, "receive: a message%s",
+                 taker->mail == wait->task->mail ? "" : " in the mailbox of another");
+    }
+}
+
 const struct tk_kind tk_wait_mail = {
     .name = "mailbox",
     .brief = "messages are in the mailbox",
@@ -38,4 +53,5 @@ const struct tk_kind tk_wait_mail = {
     .init = init,
     .arm = arm,
     .disarm = disarm,
+    .phrase = phrase,
 };

@@ -1,5 +1,7 @@
 /* WaitForTasklet: a tasklet finished; fires at once if it had already. Always delivered from the
  * loop. */
+#include <stdio.h>
+
 #include "core/sched.h"
 #include "wait/kinds.h"
 
@@ -42,6 +44,12 @@ static struct tk_task *target(const struct tk_wait *wait)
     return ((const struct tk_watch *)wait)->target;
 }
 
+static void phrase(const struct tk_wait *wait, char *text, size_t size)
+{
+    (void)wait;
+    snprintf(text, size, "join: the end of");
+}
+
 static const struct tk_param params[] = {
     {.name = "tasklet", .type = TK_TASK, .keep = 1},
     {.type = TK_END},
@@ -64,5 +72,6 @@ const struct tk_kind tk_wait_tasklet = {
     .init = init,
     .arm = arm,
     .disarm = disarm,
+    .phrase = phrase,
     .target = target,
 };

@@ -74,6 +74,12 @@ static void describe(const struct tk_wait *wait, char *text, size_t size)
     snprintf(text, size, "%.14g ms", (double)((const struct timeout *)wait)->period / NS_PER_MS);
 }
 
+static void phrase(const struct tk_wait *wait, char *text, size_t size)
+{
+    snprintf(text, size, "sleep: %.14g ms",
+             (double)((const struct timeout *)wait)->period / NS_PER_MS);
+}
+
 static void get_timeout(const struct tk_wait *wait, struct tk_arg *arg)
 {
     arg->as.number = (double)((const struct timeout *)wait)->period / NS_PER_MS;
@@ -102,4 +108,5 @@ const struct tk_kind tk_wait_timeout = {
     .disarm = disarm,
     .restart = restart,
     .describe = describe,
+    .phrase = phrase,
 };
