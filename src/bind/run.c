@@ -84,6 +84,38 @@ static void add_origin(lua_State *L, struct tk_bind *bind, const struct tk_body 
     lua_pop(L, 1);
 }
 
+RAISES int tk_push_origin(lua_State *L, lua_State *co)
+{
+    lua_Debug frame, ar;
+    int level = 0;
+
+    luaL_checkstack(co, 4, NULL);
+    if (lua_status(co) == LUA_OK && !lua_getstack(co, 0, &frame)) {
+        lua_pushvalue(co, 1 + FRAME_STARTER); /* not resumed yet: body_main lies below */
+        lua_pushvalue(co, 1 + FRAME_LINE);
+    } else {
+        while (lua_getstack(co, level, &frame)) {
+            level++;
+        }
+        if (lua_getlocal(co, &frame, FRAME_STARTER) == NULL) {
+            lua_pushnil(L);
+            return 1;
+        }
+        lua_getlocal(co, &frame, FRAME_LINE);
+    }
+    lua_xmove(co, L, 2);
+    if (!lua_isfunction(L, -2)) {
+        lua_pop(L, 2);
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_insert(L, -2);
+    lua_getinfo(L, ">S", &ar);
+    lua_pushfstring(L, "%s:%d", ar.short_src, (int)lua_tointeger(L, -1));
+    lua_replace(L, -2);
+    return 1;
+}
+
 static int body_done(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);

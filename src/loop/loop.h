@@ -31,6 +31,8 @@ struct tk_loop_hooks {
     void (*stuck)(void *context);
     /* tk_loop_wake was called, from any thread. */
     void (*woken)(void *context);
+    /* A virtual clock has come to the time of tk_loop_alarm. */
+    void (*alarm)(void *context);
 };
 
 struct tk_loop {
@@ -54,7 +56,9 @@ struct tk_loop {
     struct tk_signals *signals;
     struct tk_watchdog dog;
     struct tk_clock clock;
-    uint64_t leap; /* virtual clock: it jumps up to here, whatever is under way outside */
+    uint64_t leap;  /* virtual clock: it jumps up to here, whatever is under way outside */
+    uint64_t alarm; /* virtual clock: it jumps no farther; UINT64_MAX: nowhere */
+    bool alarmed;   /* and has come there */
     const struct tk_loop_hooks *hooks;
     void *context;
 };
@@ -86,6 +90,11 @@ void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual);
 
 /* A virtual clock jumps to deadlines up to this time even if something is under way outside. */
 void tk_loop_leap(struct tk_loop *loop, uint64_t until);
+
+/* Calls the hook `alarm`, once, when all wait and a virtual clock would jump beyond this time,
+ * where it is stopped; UINT64_MAX: never. It wakes nobody and is no deadline: those who wait for
+ * nothing else are stuck. */
+void tk_loop_alarm(struct tk_loop *loop, uint64_t time);
 
 /* Is it one of this loop's five handles? */
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
