@@ -145,8 +145,7 @@ static int mainloop_run(lua_State *L)
     do {
         stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
         bind->L = L;
-    } while (!host->quit &&
-             (host->stuck ? passed_on(host, L) : !stopped && end_daemons(host)));
+    } while (!host->quit && (host->stuck ? passed_on(host, L) : !stopped && end_daemons(host)));
     host->running = false;
     tk_report(bind);
     if (host->stuck) {

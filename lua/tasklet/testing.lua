@@ -82,7 +82,8 @@ function core.script_place(level)
         local info = debug.getinfo(at, "Sl")
         if not info then
             break
-        elseif info.currentline > 0 and not info.source:find("^=tasklet/") then
+        elseif info.currentline > 0 and not info.source:find("^=tasklet/")
+            and not info.source:find("luassert[/\\]") then
             return info.short_src .. ":" .. info.currentline
         end
     end

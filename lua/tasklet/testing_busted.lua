@@ -10,7 +10,7 @@ local M, core, T, leaks = ...
 
 local B = {}
 
-local attached = false
+local runner -- busted's core, once we are in between; nil before
 local real_time = false
 local seed -- of the order of the ready; nil: first come, first served
 local interrupted = false
@@ -43,17 +43,22 @@ local function on_late(is_virtual)
     if not alive() then
         return
     end
+    local message = ("took longer than the limit of %g s%s"):format(
+        is_virtual and T.virtual_limit or T.limit, is_virtual and " of virtual time" or "")
     local current = M.current()
-    local err = M.TimeoutError(((current and core.script_place(2) .. ": " or "")
-        .. "took longer than the limit of %g s%s"):format(
-            is_virtual and T.virtual_limit or T.limit, is_virtual and " of virtual time" or ""))
-    if current ~= body then
-        body:throw(err, true)
+    local where = current and core.script_place(2)
+    if current == body then
+        error(M.TimeoutError(where .. ": " .. message), 0)
     end
+    body:throw(M.TimeoutError(message .. (current
+        and ("; tasklet '%s' runs at %s"):format(current.name, where) or "")), true)
     if current then
-        error(err, 0) -- it runs and does not wait, whoever it is
+        error(M.TimeoutError(where .. ": runs longer than the test may take"), 0)
     end
 end
+
+-- So often in a row may a body stop the uv loop.
+local STOPS = 100
 
 -- In plain Lua: runs the loop until the task has ended.
 local function run_loop(task)
@@ -65,12 +70,34 @@ local function run_loop(task)
     end)
     task:start()
     looping = true
+    local idle = 0
     while not task:has_finished() do
-        -- It has ended, or nothing is left, not even a deadlock: the body has left the run queue.
-        if M.mainloop.run() == nil and not task:has_finished() and not on_deadlock() then
+        -- A loop that ends of itself, and not because a spec has stopped it, has nothing left, not
+        -- even a deadlock: the body has left the run queue.
+        idle = M.mainloop.run() == nil and idle + 1 or 0
+        if idle > STOPS and not task:has_finished() and not on_deadlock() then
             error("the loop has ended, but not the test", 0)
         end
     end
+end
+
+-- The program is to end: after this test, which has been killed as well.
+local function note_interrupt()
+    interrupted = true
+    runner.skipAll = true
+    M.survive()
+end
+
+local function turn()
+    M.wait(M.WaitForTimeout(0))
+end
+
+-- Has the program been told to end? The loop knows, once it has turned.
+local function is_interrupted()
+    if M.current() and not interrupted and not pcall(turn) then
+        note_interrupt()
+    end
+    return interrupted
 end
 
 -- Runs f as a tasklet to its end, and lets the loop run for it in plain Lua.
@@ -81,9 +108,12 @@ local function inside(f, name)
     if M.current() then
         task:start()
         local ok, err = pcall(M.join, task)
+        if not ok and M.TaskletExit:is(err) then
+            note_interrupt()
+            ok, err = pcall(M.join, task)
+        end
         if not ok then
             body = outer
-            interrupted = interrupted or M.TaskletExit:is(err)
             error(M.JoinError:is(err) and err.cause or err, 0)
         end
     else
@@ -234,16 +264,36 @@ local function subscribe(busted)
         if seed and failures > 0 then
             io.stderr:write(("seed %d: repeat with --seed %d\n"):format(seed, seed))
         end
-        if interrupted then
+        if is_interrupted() then
             error(M.TaskletExit("interrupted"), 0)
         end
         return nil, true
     end)
 end
 
+-- Busted looks for the place of an error in the first frame that is not its own; nor may it be ours.
+local function wrap_trace(busted)
+    local get_trace = busted.getTrace
+    function busted.getTrace(element, level, message)
+        level = level or 3
+        while true do
+            local info = debug.getinfo(level, "S")
+            if not info or info.what ~= "C" and not info.source:find("^=tasklet/")
+                and not info.source:find("luassert[/\\]") then
+                break
+            end
+            level = level + 1
+        end
+        -- A tail call: it counts from the same frame.
+        return get_trace(element, level, message)
+    end
+end
+
 local function wrap(busted)
     local safe, safe_publish = busted.safe, busted.safe_publish
     local publishing = false
+
+    wrap_trace(busted)
 
     function busted.safe_publish(descriptor, channel, element, ...)
         local test = tests[element]
@@ -262,11 +312,11 @@ local function wrap(busted)
             return safe(descriptor, run, element)
         elseif run == element.run or descriptor == "finally" then
             return run_body(busted, safe, descriptor, run, element)
-        elseif interrupted then
-            busted.skipAll = true
         end
         local all = run
-        if descriptor == "it" then
+        if is_interrupted() then
+            all = function() end
+        elseif descriptor == "it" then
             all = function() whole_test(busted, safe_publish, run, element) end
         elseif descriptor == "describe" or descriptor == "file" then
             all = function() whole_block(run) end
@@ -276,7 +326,7 @@ local function wrap(busted)
 end
 
 local function attach(busted, cli)
-    attached = true
+    runner = busted
     seed = math.tointeger(tonumber(cli and cli.seed))
     core.on_deadlock, core.on_late = on_deadlock, on_late
     wrap(busted)
@@ -316,7 +366,7 @@ end
 
 --- If busted is about to begin, and has called us: from now on bodies run our way.
 function B.attach()
-    if attached or not package.loaded["busted.core"] then
+    if runner or not package.loaded["busted.core"] then
         return
     end
     local found = runner_locals()
@@ -328,7 +378,7 @@ function B.attach()
     local rest, wrong = take_options(arg or {}) -- a helper's own
     if not rest then
         error("tasklet.testing: " .. wrong, 0)
-    elseif #rest > 0 and not found.outputHandlerLoader then
+    elseif #rest > 0 and found.cliArgs.helper == "tasklet.testing" then
         error("tasklet.testing: unknown option " .. rest[1], 0)
     end
     attach(busted, found.cliArgs)
@@ -360,7 +410,7 @@ function B.main(arguments)
         local load = make(...)
         return function(busted, ...)
             local results = table.pack(load(busted, ...))
-            if not attached then
+            if not runner then
                 attach(busted, runner_locals().cliArgs)
             end
             return table.unpack(results, 1, results.n)

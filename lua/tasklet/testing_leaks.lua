@@ -21,7 +21,7 @@ local function finish_call(name, note, ok, result, ...)
     if not ok then
         if type(result) == "string" then
             result = result:gsub("'%?'", "'" .. name .. "'", 1)
-            return error(result, 3)
+            return error(result, 2) -- the wrapper has left by a tail call
         end
         return error(result, 0)
     end

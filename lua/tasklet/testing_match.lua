@@ -8,25 +8,32 @@ local function check(condition, n, name, expected, value)
     end
 end
 
+-- Calls f under a deadline. Returns whether it returned; what it raised; the place where it waited
+-- when the time was over.
+local function call_within(seconds, f)
+    local place
+    local limit <close> = core.limit(seconds)
+    local ok, err = xpcall(f, function(err)
+        if M.TimeoutError:is(err) and limit:over() then
+            place = core.script_place(2)
+        end
+        return err
+    end)
+    return ok, err, place
+end
+
 -- resolves(within, f): f returns within so many seconds. What it raises passes.
 local function resolves(state, arguments)
     local within, f = arguments[1], arguments[2]
     check(type(within) == "number", 1, "resolves", "number", within)
     check(core.is_callable(f), 2, "resolves", "function", f)
-    local hung
-    local limit <close> = core.limit(within)
-    local ok, err = xpcall(f, function(err)
-        if M.TimeoutError:is(err) and limit:over() then
-            hung = core.script_place(2)
-        end
-        return err
-    end)
+    local ok, err, place = call_within(within, f)
     if ok then
         return true
-    elseif not hung then
-        return error(err, 0) -- a tail call: no frame of ours is in the traceback
+    elseif not place then
+        error(err, 0)
     end
-    state.failure_message = ("did not return within %g s: it waited at %s"):format(within, hung)
+    state.failure_message = ("did not return within %g s: it waited at %s"):format(within, place)
     return false
 end
 
