@@ -164,9 +164,9 @@ struct tk_bind {
     uint32_t numbers;
     uint64_t calls;  /* the serial number of the last one */
     uint64_t origin; /* of the times that scripts see: what is 0 there; modulo 2^64 */
-    int failures;   /* tasklets that failed and that nobody has looked at */
-    int reports;    /* of them, those to be reported at the end of this turn */
-    bool telling;   /* join callbacks are being called: an end meanwhile is told after them */
+    int failures;    /* tasklets that failed and that nobody has looked at */
+    int reports;     /* of them, those to be reported at the end of this turn */
+    bool telling;    /* join callbacks are being called: an end meanwhile is told after them */
     lua_Integer told, untold; /* places in the queue of those: the last one taken, and put there */
     size_t anchored;
     volatile unsigned resumes; /* counts what the watchdog watches */
