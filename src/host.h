@@ -54,8 +54,11 @@ struct tasklet_host {
     atomic_int dumping;     /* a dump is wanted */
     struct tk_hook hooks[TK_HOOKS];
     unsigned next_hook;
-    pthread_t thread;     /* that the host belongs to */
-    struct tk_body *main; /* NULL: none, or ended */
+    pthread_t thread;          /* that the host belongs to */
+    struct tk_watchdog guard;  /* testing.c: of a test's time */
+    volatile unsigned guarded; /* it never changes: the limit is for all of it */
+    atomic_int late;           /* the time is over, and nobody has been told */
+    struct tk_body *main;      /* NULL: none, or ended */
     int main_anchor;
     struct tasklet_options options;
 };
@@ -82,6 +85,15 @@ void tk_dump_woken(struct tasklet_host *host);
 void tk_virtual_open(lua_State *L, struct tasklet_host *host);
 /* As the host's options say. */
 void tk_virtual_set(struct tasklet_host *host);
+
+/* testing.c: what tasklet.testing needs. */
+void tk_testing_open(lua_State *L, struct tasklet_host *host);
+void tk_testing_close(struct tasklet_host *host);
+/* Nothing goes on any more: does a test that is under way take the report? */
+bool tk_testing_deadlock(struct tasklet_host *host, lua_State *L);
+/* The loop was woken; or the virtual clock has come to the limit of a test. */
+void tk_testing_woken(struct tasklet_host *host);
+void tk_testing_alarm(struct tasklet_host *host);
 
 /* luv.c: luv on the host's loop. */
 void tk_luv_open(lua_State *L, struct tasklet_host *host);

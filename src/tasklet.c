@@ -114,6 +114,12 @@ static void woken(void *context)
 {
     tk_mainloop_interrupt(context);
     tk_dump_woken(context);
+    tk_testing_woken(context);
+}
+
+static void alarmed(void *context)
+{
+    tk_testing_alarm(context);
 }
 
 static const struct tk_loop_hooks loop_hooks = {
@@ -126,6 +132,7 @@ static const struct tk_loop_hooks loop_hooks = {
     .turned = turned,
     .stuck = stuck,
     .woken = woken,
+    .alarm = alarmed,
 };
 
 static void report_error(void *context, const char *text)
@@ -202,6 +209,7 @@ static void close_binding(struct tasklet_host *host)
 {
     if (host->bind != NULL) {
         tk_watchdog_stop(&host->loop.dog);
+        tk_testing_close(host);
         tk_report(host->bind);
         tk_close_all(host->bind);
         tk_bind_closed(host->bind);
@@ -234,6 +242,21 @@ static int push_module(lua_State *L)
     return 1;
 }
 
+/* Pushes the module tasklet.testing. */
+static void push_testing(lua_State *L, struct tk_bind *bind)
+{
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "testing");
+    lua_replace(L, -2);
+    lua_call(L, 0, 1);
+}
+
+static int load_testing(lua_State *L)
+{
+    push_testing(L, lua_touserdata(L, lua_upvalueindex(1)));
+    return 1;
+}
+
 /* Runs protected: makes the binding and what goes with it. Argument: the host. */
 static int open_host(lua_State *L)
 {
@@ -250,13 +273,18 @@ static int open_host(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.guard");
     host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
                               &bind_hooks, host);
-    lua_pushcclosure(L, push_module, 1);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_insert(L, -2);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, push_module, 1);
     lua_setfield(L, -2, "tasklet");
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, load_testing, 1);
+    lua_setfield(L, -2, "tasklet.testing");
+    lua_pop(L, 2);
     tk_mainloop_open(L, host);
     tk_virtual_open(L, host);
     tk_virtual_set(host);
+    tk_testing_open(L, host);
     tk_luv_open(L, host);
     tk_bind_patch(L, host->bind);
     *guard = host;
@@ -402,5 +430,17 @@ int luaopen_tasklet(lua_State *L)
         tk_luv_adopt(L, host);
     }
     tk_bind_push_module(L, host->bind);
+    return 1;
+}
+
+TASKLET_API int luaopen_tasklet_testing(lua_State *L);
+
+/* `require "tasklet.testing"` where nobody has required "tasklet" before. */
+int luaopen_tasklet_testing(lua_State *L)
+{
+    lua_pushcfunction(L, luaopen_tasklet);
+    lua_call(L, 0, 0);
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    push_testing(L, lua_touserdata(L, -1));
     return 1;
 }

@@ -15,6 +15,15 @@ load_part("periodic")(M, core)
 load_part("scope")(M, core)
 load_part("throw")(M, core)
 
+-- The module tasklet.testing, made when it is first asked for.
+local testing
+
+function core.testing()
+    testing = testing or load_part("testing")(M, core, load_part)
+    testing.attach()
+    return testing
+end
+
 --- A function that starts a tasklet of `f` at each call, with the call's arguments, and returns it.
 ---@param f function
 ---@return fun(...): Tasklet

@@ -33,11 +33,11 @@ local function join_all(list, timeout)
     end
     local _ <close> = setmetatable(list, joining)
     local results = {}
-    local limit = timeout and timeout >= 0 and M.mainloop.now() + timeout * 1000
+    local limit = timeout and timeout >= 0 and core.now() + timeout * 1000
     for i = 1, #list do
         local left = timeout
         if limit then
-            left = math.max(limit - M.mainloop.now(), 0) / 1000
+            left = math.max(limit - core.now(), 0) / 1000
         end
         local _, result = core.try_join(list[i], left)
         results[i] = result

@@ -89,10 +89,10 @@ function Tasklet.rate(hz, f, options)
     options = core.check_options(3, "rate", options, known)
     local period = 1 / hz
     return bound(function(...)
-        local start, count = M.mainloop.now() / 1000, 0
+        local start, count = core.now() / 1000, 0
         while true do
             count = count + 1
-            local time = M.mainloop.now() / 1000
+            local time = core.now() / 1000
             local ahead = start + count * period - time
             if ahead > 0 then
                 M.sleep(ahead)

@@ -116,8 +116,9 @@ describe("the build", function()
         assert.is_true(symbols.tasklet_host_new)
     end)
 
-    it("makes a module that shows luaopen_tasklet alone and leaves Lua to the program", function()
-        assert.same({luaopen_tasklet = true}, symbols_of("-D --defined-only", "lua/tasklet.so"))
+    it("makes a module that shows its two openers alone and leaves Lua to the program", function()
+        assert.same({luaopen_tasklet = true, luaopen_tasklet_testing = true},
+            symbols_of("-D --defined-only", "lua/tasklet.so"))
         for name in pairs(libraries_of "lua/tasklet.so") do
             assert(not name:find("^liblua"), "the module is linked with " .. name)
         end

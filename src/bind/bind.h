@@ -125,6 +125,8 @@ enum {
     TABLE_OBJECTS, /* by address, weak: conditions written in Lua, tasklets not begun */
     TABLE_NAMES,   /* strings, by their place among the names used not long ago */
     TABLE_PASSED,  /* by coroutine, weak: generators that wait with their tasklet */
+    TABLE_NOTES,   /* by message, weak: where it was made */
+    TABLE_SENT,    /* by tasklet, weak: a set of the names of messages that it was sent */
     TABLE_CORE,    /* functions for the Lua part, which scripts do not see */
     TABLE_BINDING, /* the binding itself */
     TABLE_COUNT
@@ -163,13 +165,15 @@ struct tk_bind {
     bool gave_way;         /* the yield under way is ours */
     bool raise_by_hook;    /* a tasklet that was preempted goes on, and raises */
     unsigned halt;         /* enum tk_halt: nobody is resumed */
+    bool notes;            /* where messages are made, and who gets them, is noted */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
     uint32_t numbers;
-    uint64_t calls; /* the serial number of the last one */
-    int failures;   /* tasklets that failed and that nobody has looked at */
-    int reports;    /* of them, those to be reported at the end of this turn */
-    bool telling;   /* join callbacks are being called: an end meanwhile is told after them */
+    uint64_t calls;  /* the serial number of the last one */
+    uint64_t origin; /* of the times that scripts see: what is 0 there; modulo 2^64 */
+    int failures;    /* tasklets that failed and that nobody has looked at */
+    int reports;     /* of them, those to be reported at the end of this turn */
+    bool telling;    /* join callbacks are being called: an end meanwhile is told after them */
     lua_Integer told, untold; /* places in the queue of those: the last one taken, and put there */
     size_t anchored;
     volatile unsigned resumes; /* counts what the watchdog watches */
@@ -306,6 +310,9 @@ RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int inde
 RAISES int tk_start(lua_State *L, struct tk_bind *bind, bool self);
 /* The tasklet at 1 becomes as new. */
 void tk_forget(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Pushes the nearest Lua function below the caller that is not the library's own, and its line; or
+ * nil and 0, and is false then. */
+bool tk_push_starter(lua_State *L);
 /* The metamethod __call of a class. Upvalue 2: the metatable of its instances. */
 RAISES int tk_class_call(lua_State *L);
 /* The metamethod __call of tasklets: t(...). */
@@ -464,6 +471,15 @@ void tk_close_all(struct tk_bind *bind);
 int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where);
 /* A message handler for lua_pcall: adds a traceback to a string. */
 int tk_traceback(lua_State *L);
+
+/* census.c */
+
+/* Notes where the message on top is made. */
+RAISES void tk_note_place(lua_State *L, struct tk_bind *bind);
+/* Notes that a message of that name was given to a tasklet. */
+RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
+                         const struct tk_atom *name);
+void tk_census_open(lua_State *L, struct tk_bind *bind);
 
 /* locals.c */
 /* A tasklet is being made by one that has, or inherits, locals. */

@@ -49,7 +49,7 @@ static struct letter *check_letter(lua_State *L, int index)
 enum { UP_META = 2, UP_ANCHORS = 3 };
 
 /* Pushes a message without a name. */
-static void push_letter(lua_State *L, uint64_t serial)
+static void push_letter(lua_State *L, struct tk_bind *bind, uint64_t serial)
 {
     struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
 
@@ -58,6 +58,9 @@ static void push_letter(lua_State *L, uint64_t serial)
     letter->fields = false;
     lua_pushvalue(L, lua_upvalueindex(UP_META));
     lua_setmetatable(L, -2);
+    if (bind->notes) {
+        tk_note_place(L, bind);
+    }
 }
 
 /* ---- the object ---- */
@@ -108,7 +111,7 @@ static int message_new(lua_State *L)
         luaL_typeerror(L, 1, "string");
     }
     lua_settop(L, 2);
-    push_letter(L, 0);
+    push_letter(L, bind, 0);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 3, UV_NAME);
     if (!lua_isnil(L, 2)) {
@@ -246,6 +249,9 @@ static int post(lua_State *L, struct tk_bind *bind, struct tk_body *dest, struct
     if (rc < 0) {
         tk_unanchor(L, bind, anchor);
         luaL_error(L, "not enough memory");
+    }
+    if (bind->notes && rc != TK_SENT_FULL) {
+        tk_note_sent(L, bind, dest, name);
     }
     return rc;
 }
@@ -424,9 +430,10 @@ static void check_name(lua_State *L, int arg)
 }
 
 /* Pushes the message that is made of dest, name and value at 1, 2 and 3. */
-static void push_sent(lua_State *L, const struct tk_body *sender, uint64_t serial)
+static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
+                      uint64_t serial)
 {
-    push_letter(L, serial);
+    push_letter(L, bind, serial);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, UV_NAME);
     lua_pushvalue(L, 1);
@@ -466,7 +473,7 @@ static int module_send(lua_State *L)
     lua_settop(L, 3);
     name = atom_of(L, bind, 2);
     sender = tk_current(bind);
-    push_sent(L, sender, 0);
+    push_sent(L, bind, sender, 0);
     anchor = tk_anchor_in(L, bind, lua_upvalueindex(UP_ANCHORS));
     if (post(L, bind, dest, name, anchor, NULL) == TK_SENT_FULL) {
         tk_push_payload(L, bind, tk_payload(anchor));
@@ -551,6 +558,8 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {
         tk_unanchor(L, bind, anchor); /* out of memory */
+    } else if (bind->notes) {
+        tk_note_sent(L, bind, dest, name);
     }
 }
 
@@ -615,7 +624,7 @@ static int module_call(lua_State *L)
         return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
     }
     lua_settop(L, 3);
-    push_sent(L, body, ++bind->calls);
+    push_sent(L, bind, body, ++bind->calls);
     tk_push_body(L, bind, body);
     lua_setiuservalue(L, 4, UV_ASKER);
     args[1].as.integer = (int64_t)bind->calls;

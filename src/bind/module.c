@@ -55,6 +55,8 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
     make_weak(L, bind, TABLE_MEMBERS, "k");
     make_weak(L, bind, TABLE_TRACES, "k");
     make_weak(L, bind, TABLE_PASSED, "k");
+    make_weak(L, bind, TABLE_NOTES, "k");
+    make_weak(L, bind, TABLE_SENT, "k");
     make_weak(L, bind, TABLE_OBJECTS, "v");
 }
 
@@ -111,6 +113,7 @@ static int open_all(lua_State *L)
     tk_emitter_open(L, bind, signals);
     tk_coroutine_open(L, bind);
     tk_require_open(L, bind);
+    tk_census_open(L, bind);
     lua_pushcfunction(L, load_source);
     lua_pushliteral(L, "init");
     lua_call(L, 1, 1);

@@ -32,8 +32,7 @@ bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index)
 
 /* ---- making ---- */
 
-/* Pushes who starts it: the nearest Lua function below and its line, or nil and 0. */
-static void push_starter(lua_State *L)
+bool tk_push_starter(lua_State *L)
 {
     lua_Debug ar;
 
@@ -42,12 +41,13 @@ static void push_starter(lua_State *L)
         lua_getinfo(L, "Slf", &ar);
         if (ar.currentline > 0 && !tk_is_own_source(ar.source)) {
             lua_pushinteger(L, ar.currentline);
-            return;
+            return true;
         }
         lua_pop(L, 1);
     }
     lua_pushnil(L);
     lua_pushinteger(L, 0);
+    return false;
 }
 
 /* A coroutine of the pool, or a new one; pushes it. */
@@ -111,7 +111,7 @@ static void prepare(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
     }
     tk_push_table(L, bind, TABLE_BODY);
     lua_pushvalue(L, ud);
-    push_starter(L);
+    tk_push_starter(L);
     tk_push_table(L, bind, TABLE_HANDLER);
     if (given) {
         lua_xmove(co, L, 1); /* its function */

@@ -303,6 +303,15 @@ static int mainloop_now(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
 
+    lua_pushnumber(L, (lua_Number)(bind->hooks->now(bind->context) - bind->origin) / 1e6);
+    return 1;
+}
+
+/* For the Lua part: the same with an origin that never changes. */
+static int core_now(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
     lua_pushnumber(L, (lua_Number)bind->hooks->now(bind->context) / 1e6);
     return 1;
 }
@@ -312,8 +321,11 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg functions[] = {
         {"sleep", module_sleep}, {"yield_", module_yield_}, {"join", module_join}, {NULL, NULL}};
-    static const luaL_Reg core[] = {
-        {"try_join", try_join}, {"await", await}, {"expect", expect}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"try_join", try_join},
+                                    {"await", await},
+                                    {"expect", expect},
+                                    {"now", core_now},
+                                    {NULL, NULL}};
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);

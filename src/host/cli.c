@@ -143,6 +143,7 @@ int tk_cli_parse(struct tk_cli *cli, int argc, char **argv)
         i += words;
     }
     cli->script = i;
+    cli->test = !cli->stop && i < argc && strcmp(argv[i], "test") == 0;
     return 0;
 }
 
@@ -150,6 +151,7 @@ static void print_usage(FILE *file, const struct tk_cli *cli)
 {
     fprintf(file,
             "usage: %s [options] [script [args]]\n"
+            "       %s [options] test [busted's arguments]\n"
             "Available options are:\n"
             "  -e stat   execute string 'stat'\n"
             "  -i        enter interactive mode after executing 'script'\n"
@@ -160,7 +162,7 @@ static void print_usage(FILE *file, const struct tk_cli *cli)
             "  -W        turn warnings on (they are on unless --no-warnings is given)\n"
             "  --        stop handling options\n"
             "  -         stop handling options and execute stdin\n",
-            cli->progname);
+            cli->progname, cli->progname);
     for (size_t i = 0; i < LONG_OPTION_COUNT; i++) {
         const struct long_option *option = &long_options[i];
         const char *letter = option->letter != NULL ? option->letter : "";
@@ -168,6 +170,10 @@ static void print_usage(FILE *file, const struct tk_cli *cli)
         int used = fprintf(file, "  %s%s%s", letter, comma, option->name);
         fprintf(file, "%*s%s\n", used < 18 ? 19 - used : 1, "", option->text);
     }
+    fprintf(file,
+            "'test' runs specs by busted, their bodies as tasklets and in virtual time; it\n"
+            "takes --real-time, --limit SECONDS and --virtual-limit SECONDS, too. A script of\n"
+            "that name is run by './test' or '-- test'.\n");
 }
 
 void tk_cli_complain(const struct tk_cli *cli)
@@ -256,7 +262,9 @@ void tk_cli_push_plan(lua_State *L, const struct tk_cli *cli)
     lua_newtable(L);
     if (!cli->ignore_environment) push_step(L, "init", NULL);
     push_option_steps(L, cli);
-    if (cli->script < cli->argc) {
+    if (cli->test) {
+        push_step(L, "test", NULL);
+    } else if (cli->script < cli->argc) {
         const char *name = cli->argv[cli->script];
         bool input = strcmp(name, "-") == 0 && !cli->stop;
         push_step(L, "script", input ? NULL : name);

@@ -12,7 +12,8 @@ struct tk_cli {
     int argc;
     char **argv; /* borrowed from main */
     const char *progname;
-    int script; /* index of the script in argv; argc if there is none */
+    int script; /* index of the script in argv, or of the verb; argc if there is none */
+    bool test;  /* it is the verb "test" */
     bool stop;  /* "--" stood before the script: a "-" is then a file of that name */
     bool execute, interactive, version, ignore_environment; /* -e, -i, -v (-i implies it), -E */
     bool help, only_version, no_warnings;

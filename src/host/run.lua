@@ -184,6 +184,12 @@ function step.script(name)
     return chunk, unpack(arguments)
 end
 
+--- Specs, by busted.
+function step.test()
+    local testing = globals.require("tasklet.testing")
+    return testing.main, { unpack(globals.arg) }
+end
+
 function step.input()
     return checked(loadfile())
 end

@@ -204,6 +204,10 @@ static void on_check(uv_check_t *handle)
             loop->left = !loop->hooks->stuck(loop->context);
         }
     }
+    if (loop->alarmed && !nested) {
+        tk_loop_alarm(loop, UINT64_MAX);
+        loop->hooks->alarm(loop->context);
+    }
     loop->hooks->turned(loop->context);
     loop->inside = outer;
     if (nested) {
@@ -271,6 +275,10 @@ static bool jump(struct tk_loop *loop)
     if (next == UINT64_MAX || (next > loop->leap && tk_outside_pending(loop))) {
         return false;
     }
+    if (next > loop->alarm) {
+        loop->alarmed = true;
+        next = loop->alarm;
+    }
     if (next > loop->clock.time) {
         loop->clock.time = next;
     }
@@ -304,6 +312,12 @@ void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual)
 void tk_loop_leap(struct tk_loop *loop, uint64_t until)
 {
     loop->leap = until;
+}
+
+void tk_loop_alarm(struct tk_loop *loop, uint64_t time)
+{
+    loop->alarm = time;
+    loop->alarmed = false;
 }
 
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle)
@@ -396,7 +410,7 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     memset(loop, 0, sizeof *loop);
     loop->hooks = hooks;
     loop->context = context;
-    loop->timer_due = UINT64_MAX;
+    loop->timer_due = loop->alarm = UINT64_MAX;
     loop->stride = 1;
     loop->uv = uv;
     loop->looked = uv_hrtime();

@@ -36,6 +36,8 @@ struct tk_loop_hooks {
     bool (*stuck)(void *context);
     /* tk_loop_wake was called, from any thread. */
     void (*woken)(void *context);
+    /* A virtual clock has come to the time of tk_loop_alarm. */
+    void (*alarm)(void *context);
 };
 
 struct tk_loop {
@@ -63,7 +65,9 @@ struct tk_loop {
     struct tk_signals *signals;
     struct tk_watchdog dog;
     struct tk_clock clock;
-    uint64_t leap; /* virtual clock: it jumps up to here, whatever is under way outside */
+    uint64_t leap;  /* virtual clock: it jumps up to here, whatever is under way outside */
+    uint64_t alarm; /* virtual clock: it jumps no farther; UINT64_MAX: nowhere */
+    bool alarmed;   /* and has come there */
     const struct tk_loop_hooks *hooks;
     void *context;
 };
@@ -101,6 +105,11 @@ void tk_loop_look(struct tk_loop *loop);
 
 /* The sample `index`, the oldest first; the last one is not over. False: there are no more. */
 bool tk_loop_sample(const struct tk_loop *loop, size_t index, struct tk_sample *sample);
+
+/* Calls the hook `alarm`, once, when all wait and a virtual clock would jump beyond this time,
+ * where it is stopped; UINT64_MAX: never. It wakes nobody and is no deadline: those who wait for
+ * nothing else are stuck. */
+void tk_loop_alarm(struct tk_loop *loop, uint64_t time);
 
 /* Is it one of this loop's five handles? */
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);

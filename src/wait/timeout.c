@@ -2,13 +2,13 @@
  * WaitForTimeout: the time is over. One that fired counts its next period from when it fired, so
  * that yielding it again and again makes a periodic timer. The wheel belongs to the scheduler.
  */
-#include <math.h>
 #include <stdio.h>
 
 #include "loop/loop.h"
 #include "wait/kinds.h"
 
 #define NS_PER_MS 1e6
+#define PRECISION 4e-16          /* of two roundings */
 #define LONGEST (UINT64_MAX / 4) /* 146 years: as good as for ever, and sums do not overflow */
 
 struct timeout {
@@ -21,12 +21,15 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
 {
     struct timeout *timeout = (struct timeout *)wait;
     double ns = args[0].as.number * NS_PER_MS;
+    uint64_t whole = ns > 0 && ns < (double)LONGEST ? (uint64_t)ns : 0;
 
     (void)sched;
     if (!(ns >= 0)) {
         return tk_fault_set(fault, TK_EINVAL, "time must not be negative");
     }
-    timeout->period = ns >= (double)LONGEST ? LONGEST : (uint64_t)ceil(ns);
+    /* Rounded up, but for what is but the error of a product such as 0.07 * 1000. */
+    whole += ns - (double)whole > ns * PRECISION;
+    timeout->period = ns >= (double)LONGEST ? LONGEST : whole;
     return 0;
 }
 
