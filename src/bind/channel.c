@@ -197,15 +197,16 @@ static enum ending end_verb(lua_State *L, struct tk_bind *bind)
     enum ending how;
 
     bind->L = L;
+    if (body->task.raise != TK_RAISE_NOTHING) {
+        tk_verb_done(bind, body);
+        tk_check_raise(L, bind);
+    }
     while (wait->kind != bind->channel) { /* the other one, if there is, is a timeout */
         wait = wait->as.next;
     }
     offer = (const struct tk_offer *)wait;
     how = offer->met ? (offer->raises ? MET_AN_ERROR : MET) : offer->closed ? CLOSED : LATE;
     tk_verb_done(bind, body);
-    if (body->task.raise != TK_RAISE_NOTHING) {
-        tk_check_raise(L, bind);
-    }
     return how;
 }
 

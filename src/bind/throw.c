@@ -22,6 +22,7 @@ RAISES void tk_throw_later(lua_State *L, struct tk_bind *bind, struct tk_body *b
     if (task->state == TK_PAUSED) {
         tk_task_insert(bind->sched, task);
     } else if (!tk_task_scheduled(task) && task->state != TK_RUNNING) {
+        tk_verb_done(bind, body); /* it waits for that no more, so it observes no end */
         tk_task_give_way(bind->sched, task);
     }
 }
