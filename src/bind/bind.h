@@ -446,6 +446,8 @@ static inline bool tk_is_stopped(struct tk_bind *bind, struct tk_body *body)
 RAISES void tk_check_stopped(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* For continuations: raises what is to be raised. */
 RAISES void tk_check_raise(lua_State *L, struct tk_bind *bind);
+/* Forgets the error that was put aside; something else is raised. */
+void tk_drop_given(lua_State *L, struct tk_bind *bind, const struct tk_body *body);
 /* Forgets an error that was to be raised. */
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Puts the error on top of the stack, popped, aside to be raised when a tasklet goes on. */

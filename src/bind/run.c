@@ -343,13 +343,18 @@ bool tk_can_give_way(lua_State *L, const struct tk_bind *bind)
            lua_isyieldable(L);
 }
 
+void tk_drop_given(lua_State *L, struct tk_bind *bind, const struct tk_body *body)
+{
+    tk_push_table(L, bind, TABLE_EVENTS);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, -(lua_Integer)body->anchor);
+    lua_pop(L, 1);
+}
+
 void tk_drop_raise(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     if (body->task.raise == TK_RAISE_GIVEN) {
-        tk_push_table(L, bind, TABLE_EVENTS);
-        lua_pushnil(L);
-        lua_rawseti(L, -2, -(lua_Integer)body->anchor);
-        lua_pop(L, 1);
+        tk_drop_given(L, bind, body);
     }
     body->task.raise = TK_RAISE_NOTHING;
 }

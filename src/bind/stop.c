@@ -238,6 +238,8 @@ static int after_kill(lua_State *L, int status, lua_KContext context)
 
 RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body, int index)
 {
+    bool given;
+
     if (body->task.state == TK_ENDED) {
         return;
     }
@@ -247,10 +249,11 @@ RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
         tk_end_unbegun(L, bind, body, index);
         return;
     }
-    if (body->task.raise == TK_RAISE_GIVEN) {
-        tk_drop_raise(L, bind, body);
-    }
+    given = body->task.raise == TK_RAISE_GIVEN;
     tk_task_kill(bind->sched, &body->task);
+    if (given && body->task.raise != TK_RAISE_GIVEN) { /* else it is shielded, and that is not */
+        tk_drop_given(L, bind, body);
+    }
 }
 
 /* t:kill() */
@@ -404,9 +407,14 @@ static int limit_cut(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_limit *limit = check_limit(L);
+    struct tk_task *owner = limit->owner;
+    bool given = owner != NULL && owner->raise == TK_RAISE_GIVEN;
 
     tk_check_open(L, bind);
     tk_limit_cut(bind->sched, limit);
+    if (given && owner->raise != TK_RAISE_GIVEN) {
+        tk_drop_given(L, bind, tk_container_of(owner, struct tk_body, task));
+    }
     return 0;
 }
 
