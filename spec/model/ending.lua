@@ -37,6 +37,11 @@ return function(S, fail, exit, is_exit)
     local function verb_fired(verb)
         verb.pending = true
         if verb.task.state == "blocked" then
+            for _, other in ipairs(verb.task.verbs) do
+                if other.side then
+                    other:leave() -- its time is over: nobody can meet it any more
+                end
+            end
             S:make_ready(verb.task, 0)
         end
     end

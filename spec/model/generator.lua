@@ -74,6 +74,11 @@ function makers.own()
     return { "own" }
 end
 
+function makers.channel(g)
+    local side = g.random:pick{ "send", "receive" }
+    return { "channel", g.random:int(1, 2), side, side == "send" and g:value("w") or nil }
+end
+
 -- A condition of the kind, if there is one.
 function G:condition(kind)
     local list = self.of[kind]
@@ -239,6 +244,27 @@ add(6, function(g)
 end)
 add(2, function(g) return { "end_scope", g:tasklet() } end)
 
+add = family("channel")
+local waits = { { 6, nil }, { 2, 0 }, { 1, 1000000 } }
+local function channel_number(g)
+    return g.random:chance(70) and 1 or 2
+end
+add(9, function(g)
+    return { "ch_send", channel_number(g), g:value("c"), g.random:weighted(waits, 9) }
+end)
+add(10, function(g) return { "ch_receive", channel_number(g), g.random:weighted(waits, 9) } end)
+add(1, function(g)
+    return { "ch_exception", channel_number(g), g.random:pick{ "class", g:value("e"), 1 } }
+end)
+add(1, function(g) return { "ch_sequence", channel_number(g), g:value("c"), g:value("c") } end)
+add(2, function(g) return { "ch_iterate", channel_number(g), g:inner() } end)
+add(1, function(g) return { "ch_close", channel_number(g) } end)
+add(1, function(g) return { "ch_open", channel_number(g) } end)
+add(2, function(g) return { "ch_look", channel_number(g) } end)
+add(1, function(g)
+    return { "preference", channel_number(g), g.random:int(-1, 1), g.random:chance(20) }
+end)
+
 add = family("generator")
 add(3, function(g)
     local bodies = {}
@@ -271,6 +297,7 @@ local kinds = {
     join = { { 2, "tasklet" } },
     own = { { 3, "own" } },
     idle = { { 3, "idle" } },
+    channel = { { 8, "channel" } },
 }
 
 ---The families that the module has.
@@ -298,6 +325,7 @@ function M.families(tasklet)
         trap = tasklet.Tasklet.throw ~= nil,
         limit = tasklet.with_deadline ~= nil,
         scope = tasklet.scope ~= nil,
+        channel = tasklet.channel ~= nil,
     }
 end
 
@@ -336,6 +364,12 @@ end
 -- Starts the others, with what does not wait in between.
 function G:first()
     local script, order = {}, {}
+    if self.enabled.channel then
+        for number = 1, 2 do
+            script[number] = { "preference", number, self.random:pick{ -1, -1, 0, 1 },
+                self.random:chance(10) }
+        end
+    end
     for number = 2, self.count do
         table.insert(order, self.random:int(1, #order + 1), number)
     end
@@ -404,6 +438,6 @@ end
 ---All families, in an order of their own, so that the same seed gives the same program.
 M.names = { "core", "restart", "idle", "functions", "generator", "sort", "misuse", "signal", "own",
     "messages", "mailbox", "join", "callback", "kill", "new", "queue", "throw", "trap",
-    "limit", "scope" }
+    "limit", "scope", "channel" }
 
 return M

@@ -98,6 +98,9 @@ local function describe_event(ctx, event)
             text = ("%s %s by %s%s"):format(text, list_of(event.signal_args),
                 event.object == world.emitters[1] and "e1" or "e2",
                 event.destroyed and " destroyed" or "")
+        elseif kind == "channel" then
+            text = ("%s of a channel: %s%s"):format(text, tostring(event.value),
+                event.closed and " closed" or "")
         elseif kind == "tasklet" then
             text = ("%s ended (%s, %s)"):format(text, tostring(event.retval),
                 describe(world, event.error))
@@ -554,6 +557,11 @@ local for_steps = {
 }
 require "spec.model.queue_steps"(for_steps)
 require "spec.model.limit_steps"(for_steps)
+require "spec.model.channel_steps"(for_steps)
+
+function makers.channel(world, spec)
+    return world.api.WaitForChannel(for_steps.channel({ world = world }, spec[2]), spec[3], spec[4])
+end
 
 -- ---- the whole ----
 
@@ -627,6 +635,7 @@ function M.supervisor(api, program, trace)
         ids = {},
         errors = {},
         counts = {},
+        channels = {},
     }
     local Class = api.emitter_class()
     world.emitters[0] = Class

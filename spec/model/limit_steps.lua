@@ -45,7 +45,8 @@ return function(I)
     function steps.member(ctx, of, number, how)
         local world, s = ctx.world, scope_of(ctx, of)
         if s and I.take_number(world, number) then
-            local ok, t = pcall(s[how], s, I.body(world, number), how == "run" and "argument" or nil)
+            local argument = how == "run" and "argument" or nil
+            local ok, t = pcall(s[how], s, I.body(world, number), argument)
             if not ok then
                 world.taken[number] = world.tasks[number] ~= nil
                 error(t, 0)

@@ -280,6 +280,8 @@ return function(S, api, fail, exit, is_exit)
                     end
                     shield = enter(-1, true)
                 end
+            elseif scope.members[1].state == "ended" then
+                S:leave_scope(scope.members[1]) -- this runs below one of its join callbacks
             else
                 S:kill_later(scope.members[1]) -- nobody is left who could call it
             end

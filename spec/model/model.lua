@@ -297,6 +297,8 @@ function M.new(choose)
         return setmetatable(condition(kind, fields), conditions)
     end
 
+    require "spec.model.channel"(S, api, kinds, fail, new_condition)
+
     function api.WaitForCall(options)
         return new_condition(kinds.call, { return_value = options and options.return_value })
     end

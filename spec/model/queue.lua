@@ -223,6 +223,8 @@ return function(S, fail, is_exit)
         if task.state == "running" or stands(task) then
             return
         end
+        S:verb_done(task)
+        S:withdraw_offers(task)
         task.state = "ready"
         S:push(task, 0)
     end
@@ -243,6 +245,9 @@ return function(S, fail, is_exit)
         elseif not task.begun then
             self:finish(task, false, { value })
         else
+            if task.state == "blocked" then
+                self:verb_done(task)
+            end
             task.raise = { value = value }
             self:wake(task)
         end
@@ -280,6 +285,10 @@ return function(S, fail, is_exit)
     ---@param by integer 1: the next; -1: the one before
     ---@return spec.model.Task?
     function S:neighbour(task, by)
+        local on_channel, other = self:channel_neighbour(task, by)
+        if on_channel then
+            return other
+        end
         if task ~= self.current and not stands(task) then
             return nil
         end

@@ -156,6 +156,7 @@ end
 
 ---It is ready because of something of that priority; it moves up if it stands there already.
 function Scheduler:make_ready(task, priority)
+    self:withdraw_offers(task)
     if task.round then
         if task.priority <= priority then
             return
@@ -231,7 +232,7 @@ function Scheduler:drive()
             task.waiting = false
             resume(self, task)
         else
-            task.state = "waiting" -- what it was woken for is gone
+            self:wait_on(task) -- what it was woken for is gone
         end
         prepend(chain, self.batch) -- whom its end has woken
         self.batch = {}
@@ -295,6 +296,7 @@ function Scheduler:wake(task)
     if task.state == "new" or task.state == "running" or task.state == "ended" then
         return
     end
+    self:withdraw_offers(task)
     self:leave_queues(task)
     self:add_to_batch(task)
 end

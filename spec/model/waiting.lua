@@ -57,7 +57,7 @@ return function(S, fail)
     -- The place behind those that are as urgent or more.
     local function place_of(list, priority)
         local at = #list + 1
-        while at > 1 and list[at - 1].condition.priority > priority do
+        while at > 1 and not list[at - 1].first and list[at - 1].condition.priority > priority do
             at = at - 1
         end
         return at
@@ -99,9 +99,11 @@ return function(S, fail)
             note(condition, payload)
             return
         end
-        -- It goes first, but not before earlier firings of its own.
+        -- It goes first, but not before earlier firings of its own, nor before what has happened
+        -- on a channel.
+        local first = task.fired[1] and task.fired[1].first and 2 or 1
         note(condition, payload,
-            condition.pending > 0 and place_of(task.fired, condition.priority) or 1)
+            condition.pending > 0 and place_of(task.fired, condition.priority) or first)
         self:wake(task)
     end
 
@@ -187,6 +189,7 @@ return function(S, fail)
     ---Takes the next event; false if there is none. It is left in `event`.
     function S:take(task)
         local firing = table.remove(task.fired, 1)
+        task.last_mail = not firing
         if firing then
             local condition = firing.condition
             condition.pending = condition.pending - 1
@@ -216,7 +219,17 @@ return function(S, fail)
         end
         arm_list(task, list)
         self:set_waits(task, list)
-        local there = self:judge_mail(task) or kept
+        local mail = self:judge_mail(task)
+        local there = mail or kept
+        if there and not kept and task.last_mail and self:select(task, true) then
+            task.waiting = true
+            task.state = task.raise and "ready" or "waiting"
+            self:push(task, 0)
+            for _, other in ipairs(fresh) do
+                self:add_to_batch(other)
+            end
+            return self:waited(task)
+        end
         if there and #fresh == 0 then
             self:take(task)
             local event = task.taken
@@ -228,10 +241,27 @@ return function(S, fail)
             self:push(task, 0)
         elseif #task.fired > 0 then
             self:push(task, task.fired[1].condition.priority)
+        else
+            self:wait_on(task)
         end
         for _, other in ipairs(fresh) do
             self:add_to_batch(other)
         end
+        return self:waited(task)
+    end
+
+    ---It waits, and no event is there.
+    function S:wait_on(task)
+        task.state = "waiting"
+        if self:select(task, false) then
+            self:make_ready(task, 0)
+        else
+            self:stand_offers(task)
+        end
+    end
+
+    ---The current tasklet gives way and comes back with an event, or raises.
+    function S:waited(task)
         self:leave()
         self:check_raise()
         local event = task.taken
