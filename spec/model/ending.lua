@@ -176,6 +176,25 @@ return function(S, fail, exit, is_exit)
         return false
     end
 
+    ---Tells of the end of `task`. Those with callbacks that end meanwhile are told of when the
+    ---outermost is over, not inside of it.
+    function S:tell_end(task)
+        local outermost = any_callback(task) and not self.telling
+        self.telling = self.telling or outermost
+        task.untold = nil
+        self:call_callbacks(task)
+        self:leave_scope(task)
+        if outermost then
+            while #self.untold > 0 do
+                local other = table.remove(self.untold, 1)
+                if other.state == "ended" then
+                    self:tell_end(other)
+                end
+            end
+            self.telling = false
+        end
+    end
+
     ---The body of `task` is over.
     function S:finish(task, ok, results)
         local observed = any_callback(task) or #task.watchers > 0 or task.scope ~= nil
@@ -199,8 +218,12 @@ return function(S, fail, exit, is_exit)
         if task.failed and not observed and not is_exit(task.error) then
             task.unseen = self.looks
         end
-        self:call_callbacks(task)
-        self:leave_scope(task)
+        if self.telling and any_callback(task) then
+            task.untold = true
+            table.insert(self.untold, task)
+        else
+            self:tell_end(task)
+        end
     end
 
     ---Raises a TaskletExit in it where it stands: it is in the batch then.
@@ -249,7 +272,7 @@ return function(S, fail, exit, is_exit)
         local callback = { f = f, args = table.pack(...) }
         table.insert(task.callbacks, callback)
         self:observe(task)
-        if task.state == "ended" and not task.late then
+        if task.state == "ended" and not task.late and not task.untold then
             task.late = true
             local late = self:make(function()
                 task.late = false

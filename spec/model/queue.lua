@@ -58,7 +58,7 @@ return function(S, fail, is_exit)
     ---@param f? function
     function S:rebind(task, f)
         if task.state == "ended" then
-            self:call_callbacks(task) -- those that were to be called at the next turn
+            self:tell_end(task) -- callbacks that were to be called later
         end
         if task == self.current then
             fail("TaskletError", "it is the current one")

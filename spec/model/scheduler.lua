@@ -40,6 +40,7 @@ local function new(choose)
         chain = {},
         batch = {},
         frames = {},
+        untold = {}, -- those that have ended while join callbacks were called
         now_round = {},
         next_round = {},
         timers = {},
