@@ -97,15 +97,16 @@ local function row_of(t, level, shares)
     local state, seconds = core.state_of(t)
     local place, origin = core.where_is(t)
     local share = shares[core.number(t)] or 0
+    local indent, number = ("  "):rep(math.min(level, 8)), " #" .. core.number(t)
     return {
-        name = ("  "):rep(math.min(level, 8)) .. full_name(t),
+        name = indent .. clip(clean(t.name), NAME_WIDTH - #indent - #number) .. number,
         state = state,
         time = seconds and duration(seconds) or "",
         share = share >= 0.01 and ("%d %%"):format(share * 100 // 1) or "",
         place = place or origin and "from " .. origin or "",
         what = clean(t.waiting_for or ""),
         mailbox = mailbox_text(t),
-        indent = math.min(level, 8) * 2 + 4,
+        indent = #indent + 4,
     }
 end
 

@@ -394,8 +394,8 @@ static int state_of(lua_State *L)
     return 2;
 }
 
-/* mail_of(t): how many messages are in its mailbox, how many of whom wait for room, and a list of
- * pairs of names and how many messages have them; or nothing. */
+/* mail_of(t): how many messages are in its mailbox, how many wait for room, and a list of pairs of
+ * names and how many of those inside have them; or nothing. */
 static int mail_of(lua_State *L)
 {
     const struct tk_mailbox *mail = tk_check_body(L, 1, tk_bind_of(L))->task.mail;
@@ -412,8 +412,13 @@ static int mail_of(lua_State *L)
 
         for (const struct tk_list *each = queue->messages.next; each != &queue->messages;
              each = each->next) {
-            count++;
-            outside += tk_container_of(each, struct tk_message, alike)->room != NULL;
+            bool inside = tk_container_of(each, struct tk_message, alike)->room == NULL;
+
+            count += inside;
+            outside += !inside;
+        }
+        if (count == 0) {
+            continue;
         }
         lua_createtable(L, 2, 0);
         lua_pushlstring(L, queue->name->text, queue->name->length);
