@@ -354,6 +354,7 @@ static bool end_deadlock(struct tasklet_host *host)
 void tk_mainloop_turned(struct tasklet_host *host)
 {
     tk_report(host->bind);
+    host->loop.restless = tk_lint_turn(host->bind);
     if ((host->ending && main_ended(host) && host->loop.sched.alive == 0) ||
         (host->ending_by_quit && main_ended(host))) {
         uv_stop(host->loop.uv);
