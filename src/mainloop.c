@@ -354,6 +354,7 @@ static bool end_deadlock(struct tasklet_host *host)
 void tk_mainloop_turned(struct tasklet_host *host)
 {
     tk_report(host->bind);
+    host->loop.restless = tk_lint_turn(host->bind);
     if ((host->ending && main_ended(host) && host->loop.sched.alive == 0) ||
         (host->ending_by_quit && main_ended(host))) {
         uv_stop(host->loop.uv);
@@ -367,6 +368,7 @@ static bool go_on(struct tasklet_host *host)
         return false;
     }
     tk_mainloop_interrupt(host); /* it may have come when nothing was left to keep the loop going */
+    tk_dump_woken(host);
     if (host->stuck) {
         return end_deadlock(host);
     }

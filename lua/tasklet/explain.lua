@@ -76,8 +76,8 @@ local function by_number(a, b)
     return core.number(a) < core.number(b)
 end
 
-local function sorted_tasks()
-    local list = core.tasks()
+function core.sorted_tasklets()
+    local list = core.tasklets()
     table.sort(list, by_number)
     return list
 end
@@ -97,15 +97,16 @@ local function row_of(t, level, shares)
     local state, seconds = core.state_of(t)
     local place, origin = core.where_is(t)
     local share = shares[core.number(t)] or 0
+    local indent, number = ("  "):rep(math.min(level, 8)), " #" .. core.number(t)
     return {
-        name = ("  "):rep(math.min(level, 8)) .. full_name(t),
+        name = indent .. clip(clean(t.name), NAME_WIDTH - #indent - #number) .. number,
         state = state,
         time = seconds and duration(seconds) or "",
         share = share >= 0.01 and ("%d %%"):format(share * 100 // 1) or "",
         place = place or origin and "from " .. origin or "",
         what = clean(t.waiting_for or ""),
         mailbox = mailbox_text(t),
-        indent = math.min(level, 8) * 2 + 4,
+        indent = #indent + 4,
     }
 end
 
@@ -143,7 +144,7 @@ end
 --- The text of a dump.
 function core.dump_text(coloured)
     local shares, tasklets, daemons = core.shares(), {}, {}
-    for _, root in ipairs(sorted_tasks()) do
+    for _, root in ipairs(core.sorted_tasklets()) do
         if not root:parent() then
             local rows = root.daemon and daemons or tasklets
             for t, level in root:tree() do
@@ -189,10 +190,11 @@ end
 
 -- ---- deadlocks ----
 
-local reasons = { new = "which has not been called", paused = "which is paused",
+--- Why one that is joined does not end, by its state.
+core.idle_reasons = { new = "which has not been called", paused = "which is paused",
     unbound = "which has no function" }
 
-local function quoted_name(t)
+function core.quoted_name(t)
     return clean(("'%s' #%d"):format(t.name, core.number(t)))
 end
 
@@ -208,10 +210,10 @@ local function add_report(lines, t)
     local _, seconds = core.state_of(t)
     local notes = {}
     for i, wait in ipairs(core.waits_of(t)) do
-        local reason = wait.target and reasons[core.state_of(wait.target)]
+        local reason = wait.target and core.idle_reasons[core.state_of(wait.target)]
         notes[i] = (i > 1 and wait.link or "") .. wait.text .. (reason and ", " .. reason or "")
     end
-    lines[#lines + 1] = ("\t%s%s"):format(quoted_name(t),
+    lines[#lines + 1] = ("\t%s%s"):format(core.quoted_name(t),
         origin and ", started at " .. origin or "")
     lines[#lines + 1] = ("\t\thas waited %s%s: %s"):format(duration(seconds),
         place and " at " .. place or "", clean(table.concat(notes)))
@@ -277,7 +279,7 @@ end
 --- The error that says why nothing goes on: `message` is the report, `tasklets` those that wait.
 function core.deadlock()
     local list = {}
-    for _, t in ipairs(sorted_tasks()) do
+    for _, t in ipairs(core.sorted_tasklets()) do
         if hangs(t) then
             list[#list + 1] = t
         end

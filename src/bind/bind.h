@@ -81,6 +81,8 @@ struct tk_pump {
     struct tk_body *over; /* who has used it up */
 };
 
+struct tk_lint;
+
 struct tk_bind_hooks {
     /* An error that nobody has dealt with; `text` is borrowed. */
     void (*error)(void *context, const char *text);
@@ -178,9 +180,15 @@ struct tk_bind {
     size_t anchored;
     volatile unsigned resumes; /* counts what the watchdog watches */
     uint64_t slice;            /* ns; 0: no preemption */
-    unsigned late_count;       /* `resumes` when the slice was found late */
-    unsigned late;             /* how many times it was found so since then */
+    uint64_t slow;             /* ns after which one is warned of; 0: never */
+    uint64_t period;           /* ns; the shorter of these, after which the watchdog barks */
+    unsigned late_count;       /* `resumes` when it barked */
+    uint64_t ran;              /* ns: how long somebody ran then, or since */
+    uint64_t late;             /* ns by which the slice is late */
     uint64_t late_since;       /* when the time began that it is late by, and a slice */
+    volatile bool warns;       /* one that is slow is to be warned of */
+    struct tk_lint *lint;      /* NULL: off */
+    bool closely;              /* there is a pump or a lint: more to do at each resumption */
     const void *obstacle;      /* the C function that stood in the way then; `bind`: none */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
     struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
@@ -352,6 +360,13 @@ void tk_throw_open(lua_State *L, struct tk_bind *bind);
 
 /* In a signal handler of the thread that runs the tasklets: what runs now has had its slice. */
 void tk_slice_late(struct tk_bind *bind);
+/* Watches for slices and for slow ones, in ns, 0: no more. NULL, or why that cannot be. */
+const char *tk_slice_watch(struct tk_bind *bind, uint64_t slice, uint64_t slow);
+/* There is a pump or a lint, or there is no more. */
+static inline void tk_look_closely(struct tk_bind *bind)
+{
+    bind->closely = bind->pump != NULL || bind->lint != NULL;
+}
 /* A coroutine is about to be resumed, and somebody pumps with a budget. */
 void tk_pump_watch(struct tk_bind *bind, lua_State *co);
 /* Another one is about to be, or it has ended or given way: what it has done is counted. */
@@ -380,6 +395,18 @@ uint32_t tk_looked(struct tk_bind *bind);
 /* The attribute `waiting_for` of the tasklet at 1. */
 int tk_get_waiting_for(lua_State *L);
 void tk_explain_open(lua_State *L, struct tk_bind *bind);
+
+/* lint.c */
+
+/* Has the Lua part warn of a tasklet: "slow", "itself"; `n` goes into the text. */
+void tk_lint_tell(lua_State *L, struct tk_bind *bind, const struct tk_body *body, const char *what,
+                  lua_Integer n);
+/* It is on, and a tasklet is about to be resumed. */
+void tk_lint_resume(struct tk_bind *bind, const struct tk_body *body);
+/* A turn of the loop is over. True: it is to turn again soon, for there is something to look at. */
+bool tk_lint_turn(struct tk_bind *bind);
+void tk_lint_close(struct tk_bind *bind);
+void tk_lint_open(lua_State *L, struct tk_bind *bind);
 
 /* end.c */
 

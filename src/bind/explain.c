@@ -329,38 +329,6 @@ static int tasklet_traceback(lua_State *L)
 
 /* ---- the rest ---- */
 
-/* tasks(): a list of those that have been started and have not ended. */
-static int tasks(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    lua_Integer count = 0;
-
-    lua_settop(L, 0);
-    lua_newtable(L);
-    tk_push_table(L, bind, TABLE_ANCHORS);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, 2); i++) {
-        const struct tk_body *body;
-
-        lua_rawgeti(L, 2, i);
-        body = tk_to_body(L, -1, bind);
-        /* One may be anchored by others, too: a message's receiver, say. */
-        if (body != NULL && !body->internal && body->anchor == (int)i) {
-            lua_rawseti(L, 1, ++count);
-        } else {
-            lua_pop(L, 1);
-        }
-    }
-    lua_settop(L, 1);
-    return 1;
-}
-
-/* number(t) */
-static int number(lua_State *L)
-{
-    lua_pushinteger(L, tk_check_body(L, 1, tk_bind_of(L))->number);
-    return 1;
-}
-
 static const char *state_name(const struct tk_body *body)
 {
     switch ((enum tk_state)body->task.state) {
@@ -394,8 +362,8 @@ static int state_of(lua_State *L)
     return 2;
 }
 
-/* mail_of(t): how many messages are in its mailbox, how many of whom wait for room, and a list of
- * pairs of names and how many messages have them; or nothing. */
+/* mail_of(t): how many messages are in its mailbox, how many wait for room, and a list of pairs of
+ * names and how many of those inside have them; or nothing. */
 static int mail_of(lua_State *L)
 {
     const struct tk_mailbox *mail = tk_check_body(L, 1, tk_bind_of(L))->task.mail;
@@ -412,8 +380,13 @@ static int mail_of(lua_State *L)
 
         for (const struct tk_list *each = queue->messages.next; each != &queue->messages;
              each = each->next) {
-            count++;
-            outside += tk_container_of(each, struct tk_message, alike)->room != NULL;
+            bool inside = tk_container_of(each, struct tk_message, alike)->room == NULL;
+
+            count += inside;
+            outside += !inside;
+        }
+        if (count == 0) {
+            continue;
         }
         lua_createtable(L, 2, 0);
         lua_pushlstring(L, queue->name->text, queue->name->length);
@@ -474,10 +447,13 @@ static int is_terminal(lua_State *L)
 void tk_explain_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg methods[] = {{"traceback", tasklet_traceback}, {NULL, NULL}};
-    static const luaL_Reg core[] = {
-        {"waits_of", waits_of}, {"where_is", where_is},       {"tasks", tasks},
-        {"number", number},     {"state_of", state_of},       {"mail_of", mail_of},
-        {"shares", shares},     {"is_terminal", is_terminal}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"waits_of", waits_of},
+                                    {"where_is", where_is},
+                                    {"state_of", state_of},
+                                    {"mail_of", mail_of},
+                                    {"shares", shares},
+                                    {"is_terminal", is_terminal},
+                                    {NULL, NULL}};
 
     lua_getfield(L, -1, "Tasklet");
     tk_set_functions(L, methods);

@@ -104,6 +104,7 @@ static int open_all(lua_State *L)
     tk_queue_open(L, bind);
     tk_throw_open(L, bind);
     tk_slice_open(L, bind);
+    tk_lint_open(L, bind);
     tk_condition_open(L, bind);
     tk_wait_open(L, bind);
     tk_message_open(L, bind);
@@ -167,6 +168,8 @@ void tk_bind_closed(struct tk_bind *bind)
 {
     tk_verb_close(bind);
     tk_message_close(bind);
+    tk_lint_close(bind);
+    tk_look_closely(bind);
     tk_anchor_close(bind);
     bind->sched = NULL;
     bind->L = bind->main;

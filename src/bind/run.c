@@ -223,6 +223,9 @@ __attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct 
     bool raises = body->task.raise != TK_RAISE_NOTHING;
     int args = 0;
 
+    if (bind->lint != NULL) {
+        tk_lint_resume(bind, body);
+    }
     if (!body->begun) {
         args = lua_gettop(co) - 1;
         body->begun = true;
@@ -251,7 +254,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_State *co = body->co, *running = bind->running;
     int status, count = 0, barrier = bind->barrier, args = 0;
 
-    if (!body->begun || body->stock || body->preempted || bind->pump != NULL) {
+    if (!body->begun || body->stock || body->preempted || bind->closely) {
         args = before_resume(bind, body, co);
     }
     bind->resumes++;

@@ -20,8 +20,8 @@
 /* The most instructions between two looks at the budget of `pump`. */
 #define STEP 1000
 
-/* A slice that is late is found so again four times in each further one. */
-#define LATE 4
+/* The watchdog barks after its period, and then four times in each further one. */
+#define BARKS 4
 
 static struct tk_bind *bind_of_hook(lua_State *L)
 {
@@ -89,7 +89,8 @@ static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, st
 
     lua_getinfo(L, "Snf", ar);
     if (*ar->what == 'C' && body != NULL && !body->atomic &&
-        (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) && bind->late >= LATE &&
+        (bind->obstacle == NULL || bind->obstacle == lua_topointer(L, -1)) &&
+        bind->late + BARKS > bind->slice && /* but for what is lost by dividing */
         (tk_push_global_name(L) || (ar->name != NULL && strcmp(ar->namewhat, "metamethod") != 0 &&
                                     lua_pushstring(L, ar->name) != NULL))) {
         warn(L, bind, body, lua_tostring(L, -1));
@@ -114,6 +115,13 @@ static void slice_hook(lua_State *L, lua_Debug *ar)
         return;
     }
     lua_sethook(L, NULL, 0, 0);
+    if (bind->warns && body != NULL && bind->running == L) {
+        bind->warns = false;
+        tk_lint_tell(L, bind, body, "slow", (lua_Integer)(bind->ran / 1000000));
+    }
+    if (bind->slice == 0 || bind->ran < bind->slice) {
+        return;
+    }
     if (can_preempt(L, bind, body) && (bind->sched->depth == 0 || body->ignore_nesting)) {
         bind->obstacle = NULL;
         bind->hooks->due(bind->context); /* whom a timer has woken by now comes first */
@@ -131,22 +139,54 @@ static void slice_hook(lua_State *L, lua_Debug *ar)
     }
 }
 
+/* Notes that the watchdog has barked. Is there anything to be done in a hook? */
+static bool note_bark(struct tk_bind *bind)
+{
+    bool is_new = bind->late_count != bind->resumes;
+    uint64_t before = is_new ? 0 : bind->ran;
+
+    bind->ran = is_new ? bind->period : before + bind->period / BARKS;
+    if (is_new) {
+        bind->late_count = bind->resumes;
+        bind->obstacle = NULL;
+        bind->warns = false;
+    }
+    if (bind->slow > 0 && before < bind->slow && bind->ran >= bind->slow) {
+        bind->warns = true;
+    }
+    if (bind->slice == 0 || bind->ran < bind->slice) {
+        return bind->warns;
+    }
+    if (before < bind->slice) {
+        bind->late_since = bind->hooks->system_now(bind->context) - bind->slice;
+        bind->late = 0;
+    } else {
+        bind->late += bind->ran - before;
+    }
+    return true;
+}
+
 void tk_slice_late(struct tk_bind *bind)
 {
     lua_State *running = bind->running;
 
-    if (running != NULL && bind->slice > 0 &&
+    if (running != NULL && note_bark(bind) &&
         (lua_gethook(running) == NULL || lua_gethook(running) == slice_hook)) {
-        if (bind->late_count != bind->resumes) {
-            bind->late_count = bind->resumes;
-            bind->late_since = bind->hooks->system_now(bind->context) - bind->slice;
-            bind->late = 0;
-            bind->obstacle = NULL;
-        } else {
-            bind->late++;
-        }
-        lua_sethook(running, slice_hook, LUA_MASKCOUNT | LUA_MASKRET, 1);
+        lua_sethook(running, slice_hook, LUA_MASKCOUNT | (bind->slice > 0 ? LUA_MASKRET : 0), 1);
     }
+}
+
+const char *tk_slice_watch(struct tk_bind *bind, uint64_t slice, uint64_t slow)
+{
+    uint64_t period = slice == 0 || (slow != 0 && slow < slice) ? slow : slice;
+    const char *why = bind->hooks->watch(bind->context, period);
+
+    if (why == NULL) {
+        bind->slice = slice;
+        bind->slow = slow;
+        bind->period = period;
+    }
+    return why;
 }
 
 /* set_timeslice(ms): tasklets that run longer without waiting are preempted; 0: none is. */
@@ -159,11 +199,10 @@ static int set_timeslice(lua_State *L)
     tk_check_open(L, bind);
     luaL_argcheck(L, ms >= 0 && ms < 1e9, 1, "time must not be negative");
     ms = ms > 0 && ms < SHORTEST ? SHORTEST : ms;
-    why = bind->hooks->watch(bind->context, (uint64_t)(ms * 1e6));
+    why = tk_slice_watch(bind, (uint64_t)(ms * 1e6), bind->slow);
     if (why != NULL) {
         return tk_raise(L, "time slices cannot be had: %s", why);
     }
-    bind->slice = (uint64_t)(ms * 1e6);
     return 0;
 }
 
@@ -259,6 +298,7 @@ static int module_pump(lua_State *L)
         }
         own.place = bind->count_place;
         bind->pump = &own;
+        tk_look_closely(bind);
     }
     tk_sched_enter(bind->sched, &frame);
     bind->sched->current = NULL;
@@ -277,6 +317,7 @@ static int module_pump(lua_State *L)
         lua_pushnil(L);
     }
     bind->pump = outer;
+    tk_look_closely(bind);
     bind->gave_way = false;
     if (outer != NULL) {
         outer->used = used; /* what others have run is not the caller's */

@@ -187,6 +187,11 @@ static void let_in(struct tk_sched *sched, struct tk_mailbox *mail)
     }
 }
 
+uint64_t tk_mail_gone(const struct tk_mailbox *mail)
+{
+    return mail->next - mail->first - mail->count;
+}
+
 int tk_mail_limit(struct tk_task *task, size_t limit)
 {
     struct tk_mailbox *mail = tk_mailbox_of(task);

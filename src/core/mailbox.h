@@ -95,6 +95,9 @@ struct tk_filter {
 /* The task's mailbox; made if there is none. NULL: out of memory. */
 struct tk_mailbox *tk_mailbox_of(struct tk_task *task);
 
+/* How many messages have ever been taken out of it, or dropped; where none wait for room. */
+uint64_t tk_mail_gone(const struct tk_mailbox *mail);
+
 /* From now on no more than `limit` messages are let in; 0: any number. 0, or TK_ENOMEM. */
 int tk_mail_limit(struct tk_task *task, size_t limit);
 

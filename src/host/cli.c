@@ -35,12 +35,23 @@ static void set_no_warnings(struct tk_cli *cli)
 }
 
 /* False: the value is none. */
-static bool set_slice(struct tk_cli *cli, const char *value)
+/* Reads a time in milliseconds. */
+static bool read_time(const char *value, double *ms)
 {
     char *end;
 
-    cli->slice = strtod(value, &end);
-    return end != value && *end == '\0' && cli->slice >= 0 && cli->slice < 1e9;
+    *ms = strtod(value, &end);
+    return end != value && *end == '\0' && *ms >= 0 && *ms < 1e9;
+}
+
+static bool set_slice(struct tk_cli *cli, const char *value)
+{
+    return read_time(value, &cli->slice);
+}
+
+static bool set_warn_slow(struct tk_cli *cli, const char *value)
+{
+    return read_time(value, &cli->warn_slow);
 }
 
 static void set_virtual_time(struct tk_cli *cli)
@@ -73,6 +84,8 @@ static const struct long_option {
     {"--slice", NULL, "MS: preempt tasklets that run longer without waiting", NULL, set_slice},
     {"--virtual-time", NULL, "time jumps to the next deadline when all wait", set_virtual_time,
      NULL},
+    {"--warn-slow", NULL, "MS: warn of tasklets that run longer without waiting, and of more", NULL,
+     set_warn_slow},
 };
 
 #define LONG_OPTION_COUNT (sizeof(long_options) / sizeof(long_options[0]))
@@ -258,6 +271,8 @@ void tk_cli_push_plan(lua_State *L, const struct tk_cli *cli)
     lua_setfield(L, -2, "interactive");
     lua_pushnumber(L, cli->slice);
     lua_setfield(L, -2, "slice");
+    lua_pushnumber(L, cli->warn_slow);
+    lua_setfield(L, -2, "warn_slow");
 
     lua_newtable(L);
     if (!cli->ignore_environment) push_step(L, "init", NULL);

@@ -17,7 +17,8 @@ struct tk_cli {
     bool stop;  /* "--" stood before the script: a "-" is then a file of that name */
     bool execute, interactive, version, ignore_environment; /* -e, -i, -v (-i implies it), -E */
     bool help, only_version, no_warnings;
-    double slice; /* --slice: milliseconds; 0: none */
+    double slice;     /* --slice: milliseconds; 0: none */
+    double warn_slow; /* --warn-slow: milliseconds; 0: off */
     bool virtual_time, seeded;
     unsigned long long seed; /* --seed, if `seeded` */
     const char *bad; /* an option that there is not, or that lacks its argument; else NULL */

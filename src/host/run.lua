@@ -219,6 +219,9 @@ function next_step(result)
     if position == 1 and plan.slice > 0 then
         globals.require("tasklet").set_timeslice(plan.slice)
     end
+    if position == 1 and plan.warn_slow > 0 then
+        globals.require("tasklet").set_warn_slow(plan.warn_slow)
+    end
     local now = plan.steps[position]
     if now then
         return give(step[now[1]](now[2]))

@@ -291,7 +291,7 @@ static void on_prepare(uv_prepare_t *handle)
 
     loop->stuck = !loop->left &&
                   tk_loop_is_stuck(loop); /* looked at again when what is ready outside has come */
-    if (somebody_is_ready(loop) || timer_is_due(loop) || loop->stuck ||
+    if (somebody_is_ready(loop) || timer_is_due(loop) || loop->stuck || loop->restless ||
         (loop->clock.is_virtual && jump(loop))) {
         uv_idle_start(&loop->idle, on_idle);
         return;

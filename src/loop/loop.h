@@ -46,10 +46,11 @@ struct tk_loop {
     uv_loop_t own;
     bool owns;
     bool closing;
-    bool inside; /* a callback of ours is on the C stack */
-    bool stuck;  /* as far as `prepare` could see */
-    bool left;   /* at being stuck, until somebody runs */
-    int open;    /* uv handles not yet closed */
+    bool inside;   /* a callback of ours is on the C stack */
+    bool stuck;    /* as far as `prepare` could see */
+    bool restless; /* `turned` wants another turn soon, though nobody is ready */
+    bool left;     /* at being stuck, until somebody runs */
+    int open;      /* uv handles not yet closed */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */

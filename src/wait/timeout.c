@@ -79,8 +79,10 @@ static void describe(const struct tk_wait *wait, char *text, size_t size)
 
 static void phrase(const struct tk_wait *wait, char *text, size_t size)
 {
-    snprintf(text, size, "sleep: %.14g ms",
-             (double)((const struct timeout *)wait)->period / NS_PER_MS);
+    double ms = (double)((const struct timeout *)wait)->period / NS_PER_MS;
+
+    /* One that is left of a verb's timeout is not round. */
+    snprintf(text, size, ms < 100 ? "sleep: %.3g ms" : "sleep: %.0f ms", ms);
 }
 
 static void get_timeout(const struct tk_wait *wait, struct tk_arg *arg)
