@@ -54,4 +54,14 @@ describe("the example", function()
             assert.equal(status, result.status, place)
         end)
     end
+
+    it("testing passes its own specs, whatever the order", function()
+        for _, options in ipairs{{}, {"--seed=1"}, {"--seed=2", "--shuffle"}} do
+            local result = helper.run({"test", table.unpack(options)},
+                {cwd = directory .. "testing"})
+            assert.equal("", result.stderr)
+            assert.matches("6 successes / 0 failures / 0 errors / 0 pending", result.stdout, 1, true)
+            assert.equal(0, result.status)
+        end
+    end)
 end)

@@ -21,7 +21,7 @@ local testing
 
 function core.testing()
     testing = testing or load_part("testing")(M, core, load_part)
-    testing.attach()
+    core.attach_busted()
     return testing
 end
 

@@ -99,11 +99,10 @@ function T.leaks()
     return leaks.since_test()
 end
 
+-- If busted is about to run specs: it runs them our way from now on.
 local busted = load_part("testing_busted")(M, core, T, leaks)
+core.attach_busted = busted.attach
 load_part("testing_match")(M, core, T)
-
--- If busted is about to run specs it runs them our way from now on.
-T.attach = busted.attach
 
 --- Runs busted with these arguments, as `tasklet test` does. Ends the program, as busted does, if a
 --- test fails.

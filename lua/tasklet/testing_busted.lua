@@ -332,7 +332,7 @@ local function attach(busted, cli)
     wrap(busted)
     subscribe(busted)
     leaks.open()
-    T.register()
+    core.register_assertions()
 end
 
 -- Takes our own options out of a list of arguments. Returns the rest, or nil and what is wrong.

@@ -66,7 +66,7 @@ local function no_leaks(state)
 end
 
 --- Makes them known to luassert, if there is one.
-function T.register()
+function core.register_assertions()
     local ok, assert = pcall(require, "luassert")
     if not ok then
         return

@@ -3,6 +3,7 @@
 -- entry of their condition.
 
 local tasklet = require "tasklet"
+local testing = require "tasklet.testing"
 local helper = require "spec.helper"
 local lfs = require "lfs"
 
@@ -172,6 +173,12 @@ describe("the reference", function()
         end)
     end
 
+    for _, name in ipairs(keys_of(testing)) do
+        it("has an entry for testing." .. name, function()
+            assert.is_truthy(entry_of("testing", name))
+        end)
+    end
+
     for word, object in pairs(objects) do
         for _, name in ipairs(members_of(object)) do
             -- What classes have is above; a timeout's field is below.
@@ -239,6 +246,8 @@ describe("the reference", function()
         learn("tasklet.mainloop", keys_of(tasklet.mainloop))
         learn("Class", keys_of(tasklet.TaskletError))
         learn("coroutine", keys_of(coroutine))
+        learn("testing", keys_of(testing))
+        learn("assert", {"resolves", "receives", "no_leaks"})
         for word, object in pairs(objects) do
             learn(word, members_of(object))
         end
