@@ -96,7 +96,12 @@ struct tk_task *tk_sched_next(struct tk_sched *sched)
     struct tk_task *task = sched->chain;
 
     if (task == NULL) {
-        return NULL;
+        if (sched->quota == 0 || sched->budget <= 0 ||
+            (!tk_sched_pull(sched) && (!tk_runq_turn(&sched->ready) || !tk_sched_pull(sched)))) {
+            return NULL;
+        }
+        sched->quota--;
+        task = sched->chain;
     }
     if (sched->budget-- <= 0) {
         tk_sched_cut(sched);
@@ -151,6 +156,8 @@ void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame)
     frame->current = sched->current;
     frame->credit = sched->credit;
     frame->budget = sched->budget;
+    frame->quota = sched->quota;
+    sched->quota = 0;
     sched->credit = CREDIT;
     sched->budget = NESTED_BUDGET;
     sched->depth++;
@@ -169,6 +176,7 @@ void tk_sched_leave(struct tk_sched *sched)
     sched->current = frame->current;
     sched->credit = frame->credit;
     sched->budget = frame->budget;
+    sched->quota = frame->quota;
     sched->depth--;
 }
 

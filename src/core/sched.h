@@ -29,6 +29,7 @@ struct tk_frame {
     struct tk_task *current;
     int credit;
     int budget;
+    unsigned quota;
 };
 
 struct tk_sched_hooks {
@@ -61,6 +62,7 @@ struct tk_sched {
     uint32_t tick;   /* the time when the clock was last looked at, in units of 10 ms */
     size_t alive;    /* tasks that keep the loop going */
     size_t begun;    /* tasks that have begun and not ended */
+    unsigned quota;  /* tasks that tk_sched_next may still take from the run queue */
     int budget;      /* resumptions left in this turn of the loop */
     int credit;      /* events that may be taken without giving way */
     const struct tk_sched_hooks *hooks;
@@ -106,8 +108,12 @@ int tk_sched_init(struct tk_sched *sched, uint64_t now, const struct tk_sched_ho
                   void *context);
 void tk_sched_finish(struct tk_sched *sched);
 
-/* Whom to resume now: the head of the chain, out of it; NULL when the chain is done, or when the
- * turn's budget is, and the rest has been put at the end of the run queue. */
+/*
+ * Whom to resume now: the head of the chain, out of it. When the chain is done the next task of the
+ * run queue becomes one, as long as `quota` lasts, which is 0 unless the driver sets it. NULL:
+ * there is nobody; or the turn's budget is used up, and the rest of the chain has been put at the
+ * end of the run queue.
+ */
 struct tk_task *tk_sched_next(struct tk_sched *sched);
 
 /* Makes the next task of the run queue the chain. False: this round is over. */

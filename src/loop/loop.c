@@ -118,11 +118,11 @@ static void fire_idle(struct tk_sched *sched)
  * Is the turn's time over? The clock is looked at seldom while tasks are quick, and at each while
  * one of them has just been slow.
  */
-static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t end)
+static bool time_is_over(struct tk_loop *loop, uint64_t end)
 {
     uint64_t now;
 
-    if (++*pulls < loop->stride || loop->clock.is_virtual) {
+    if (loop->clock.is_virtual) {
         return false; /* what a virtual clock shows must not depend on the machine's speed */
     }
     now = uv_hrtime();
@@ -132,7 +132,6 @@ static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t end)
         loop->stride =
             loop->stride * 2 + 1 < LONGEST_STRIDE ? loop->stride * 2 + 1 : LONGEST_STRIDE;
     }
-    *pulls = 0;
     look(loop, now, false);
     return now > end;
 }
@@ -141,10 +140,8 @@ static bool time_is_over(struct tk_loop *loop, unsigned *pulls, uint64_t end)
 __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
 {
     struct tk_sched *sched = &loop->sched;
-    unsigned pulls = 0;
-    bool over = false;
 
-    if (!tk_runq_turn(&sched->ready)) {
+    if (tk_runq_count(&sched->ready) == 0) {
         return;
     }
     sched->budget = TURN_BUDGET;
@@ -152,11 +149,10 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
     look(loop, now, true);
     tk_watchdog_enter(&loop->dog);
     do {
-        while (!over && tk_sched_pull(sched)) {
-            loop->hooks->run(loop->context);
-            over = sched->budget <= 0 || time_is_over(loop, &pulls, now + TURN_TIME);
-        }
-    } while (!over && tk_runq_turn(&sched->ready));
+        sched->quota = loop->stride;
+        loop->hooks->run(loop->context);
+    } while (sched->quota == 0 && sched->budget > 0 && !time_is_over(loop, now + TURN_TIME));
+    sched->quota = 0; /* if some is left there was nobody, or nobody is to be resumed any more */
     tk_watchdog_leave(&loop->dog);
     look(loop, uv_hrtime(), false);
 }
