@@ -103,7 +103,7 @@ local function row_of(t, level, shares)
         state = state,
         time = seconds and duration(seconds) or "",
         share = share >= 0.01 and ("%d %%"):format(share * 100 // 1) or "",
-        place = place or origin and "from " .. origin or "",
+        place = place or origin and "from " .. clip(origin, PLACE_WIDTH - 5) or "",
         what = clean(t.waiting_for or ""),
         mailbox = mailbox_text(t),
         indent = #indent + 4,

@@ -16,7 +16,8 @@ end
 ---@param options? string[]
 ---@return string[] # the warnings, sorted
 local function warnings_of(script, options)
-    local result = support.run(preamble .. script, {args = options or {}})
+    -- A virtual clock does not jump before what has happened has been looked at.
+    local result = support.run(preamble .. script, {args = options or {"--virtual-time"}})
     assert.equal(0, result.status, result.stderr)
     local found = {}
     for line in result.stderr:gmatch("[^\n]+") do
@@ -143,8 +144,8 @@ describe("a warning", function()
                 tasklet.wait(tasklet.WaitForMessages{accept = "go", defer = "item"})
             end)
             for i = 1, 40000 do
-                if i %% 100 == 0 then
-                    tasklet.sleep(0.0001)
+                if i %% 1000 == 0 then
+                    tasklet.sleep(1)
                 end
                 tasklet.send(t, "item")
                 %s
@@ -153,14 +154,14 @@ describe("a warning", function()
         ]]
         local warnings = warnings_of(script:format(""))
         assert.equal(1, #warnings, table.concat(warnings, "\n"))
-        assert.is_truthy(warnings[1]:find("^tasklet 't' #2 has 3%d%d%d%d messages in its mailbox, "
+        assert.is_truthy(warnings[1]:find("^tasklet 't' #2 has 32000 messages in its mailbox, "
             .. "and takes none out, at s%.lua:9$"), warnings[1])
         assert.same({}, warnings_of(script:format("if i == 30000 then t.mailbox:popleft() end")))
     end)
 
     it("7.7 is not given when they are off", function()
         assert.same({}, warnings_of [[
-            local old = tasklet.set_warn_slow(10)
+            tasklet.set_warn_slow(10)
             tasklet.set_warn_slow(0)
             spin(0.1)
             for _ = 1, 3000 do
