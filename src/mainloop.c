@@ -35,6 +35,7 @@ static void run_batch(struct tasklet_host *host)
 
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
+    tk_sched_tick(bind->sched, tk_loop_now(&host->loop));
     bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
     tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);

@@ -101,23 +101,24 @@ describe("tasklet.dump", function()
 
     it("8.4 shows who uses the processor", function()
         local result = helper.run_file(preamble .. [[
-            local stop = tasklet.mainloop.now() + 100
             local function spin(ms)
                 local till = tasklet.mainloop.now() + ms
                 while tasklet.mainloop.now() < till do end
             end
+            local done = 0
             for _, name in ipairs{"busy", "other"} do
                 tasklet.new(function()
-                    while tasklet.mainloop.now() < stop do
-                        spin(1)
+                    for _ = 1, 40 do
+                        spin(2)
                         tasklet.yield_()
                     end
+                    done = done + 1
                     tasklet.sleep(60)
                 end, {name = name}):start()
             end
             tasklet.new(tasklet.sleep, {name = "idle"}):start(60)
-            while tasklet.mainloop.now() < stop do
-                tasklet.yield_()
+            while done < 2 do
+                tasklet.sleep(0.005)
             end
             tasklet.dump(io.stdout)
             os.exit(0)
@@ -125,7 +126,7 @@ describe("tasklet.dump", function()
         assert.equal("", result.stderr)
         for _, name in ipairs{"busy", "other"} do
             local share = result.stdout:match(name .. " #%d  .- (%d+) %% ")
-            assert.is_truthy(share and tonumber(share) >= 10, result.stdout)
+            assert.is_truthy(share and tonumber(share) >= 2, result.stdout)
         end
         assert.is_falsy(result.stdout:match("idle #%d[^\n]*%%"), result.stdout)
     end)

@@ -154,7 +154,7 @@ describe("a warning", function()
         ]]
         local warnings = warnings_of(script:format(""))
         assert.equal(1, #warnings, table.concat(warnings, "\n"))
-        assert.is_truthy(warnings[1]:find("^tasklet 't' #2 has 32000 messages in its mailbox, "
+        assert.is_truthy(warnings[1]:find("^tasklet 't' #2 has 32999 messages in its mailbox, "
             .. "and takes none out, at s%.lua:9$"), warnings[1])
         assert.same({}, warnings_of(script:format("if i == 30000 then t.mailbox:popleft() end")))
     end)

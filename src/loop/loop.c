@@ -302,6 +302,7 @@ static void on_prepare(uv_prepare_t *handle)
 void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual)
 {
     tk_clock_set_virtual(&loop->clock, is_virtual);
+    tk_sched_tick(&loop->sched, tk_loop_now(loop));
     loop->timer_due = 0; /* set it anew */
 }
 
