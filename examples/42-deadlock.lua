@@ -1,7 +1,7 @@
 -- exit: 3
 -- Dining philosophers who hang. Each takes the fork to the left, thinks a while, and waits for the
 -- one to the right, which nobody puts down any more. The program finds out by itself and says who
--- waits for whom. On standard error; here mainloop.run raises the report, so that it can be printed.
+-- waits for whom, on standard error; here mainloop.run raises that, so that it can be printed.
 
 local tasklet = require "tasklet"
 
@@ -21,7 +21,7 @@ for i = 1, #names do
 end
 for i, name in ipairs(names) do
     tasklet.new(function()
-        local plate <close> = setmetatable({}, {__close = function()
+        local _ <close> = setmetatable({}, {__close = function()
             print(name .. " leaves the table")
         end})
         tasklet.call(forks[i], "take")
