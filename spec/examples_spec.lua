@@ -60,7 +60,8 @@ describe("the example", function()
             local result = helper.run({"test", table.unpack(options)},
                 {cwd = directory .. "testing"})
             assert.equal("", result.stderr)
-            assert.matches("6 successes / 0 failures / 0 errors / 0 pending", result.stdout, 1, true)
+            assert.matches("6 successes / 0 failures / 0 errors / 0 pending", result.stdout, 1,
+                true)
             assert.equal(0, result.status)
         end
     end)

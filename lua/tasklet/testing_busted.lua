@@ -271,7 +271,8 @@ local function subscribe(busted)
     end)
 end
 
--- Busted looks for the place of an error in the first frame that is not its own; nor may it be ours.
+-- Busted looks for the place of an error in the first frame that is not its own; nor is it to be
+-- ours.
 local function wrap_trace(busted)
     local get_trace = busted.getTrace
     function busted.getTrace(element, level, message)
