@@ -205,6 +205,15 @@ function M.within_loop(f)
     end
 end
 
+---As within_loop, with a virtual clock: what waits takes no time. Not for what computes until a time
+---has come.
+---@param f function
+function M.within_virtual_time(f)
+    M.within_loop(function()
+        require "tasklet.testing".virtual(f)
+    end)
+end
+
 -- busted runs the file without arguments, `require` with the module's name.
 local function count_cases()
     local path = os.getenv "TASKLET_COUNTS"

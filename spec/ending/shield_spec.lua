@@ -6,7 +6,7 @@ local TaskletExit, WaitForCall = tasklet.TaskletExit, tasklet.WaitForCall
 local now = tasklet.mainloop.now
 
 local function within(body)
-    return function() helper.within_loop(body) end
+    return function() helper.within_virtual_time(body) end
 end
 
 local function closing(f)
