@@ -205,8 +205,8 @@ function M.within_loop(f)
     end
 end
 
----As within_loop, with a virtual clock: what waits takes no time. Not for what computes until a time
----has come.
+---As within_loop, with a virtual clock: what waits takes no time. Not for what computes until some
+---time has come.
 ---@param f function
 function M.within_virtual_time(f)
     M.within_loop(function()

@@ -122,7 +122,8 @@ void tk_testing_close(struct tasklet_host *host)
 }
 
 /* limit(real, virtual): calls on_late, again and again, when so many real seconds are over, and
- * once when so many of the virtual clock are; negative: never. Counts from now. */
+ * once when so many of the virtual clock are; negative: never. Counts from now. A program that
+ * forbids signals has no limit of real time. */
 static int limit(lua_State *L)
 {
     struct tasklet_host *host = host_of(L);
@@ -133,7 +134,7 @@ static int limit(lua_State *L)
     tk_loop_alarm(&host->loop, virtual < 0
                                    ? UINT64_MAX
                                    : tk_loop_now(&host->loop) + (uint64_t)ceil(virtual * 1e9));
-    if (real >= 0) {
+    if (real >= 0 && !host->options.no_signals) {
         int rc;
 
         host->guard.busy = 1;

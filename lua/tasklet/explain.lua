@@ -276,11 +276,12 @@ local function add_cycles(lines, list)
     end
 end
 
---- The error that says why nothing goes on: `message` is the report, `tasklets` those that wait.
-function core.deadlock()
+--- The error that says why nothing goes on: `message` is the report, `tasklets` those that wait,
+--- save one that may be left out.
+function core.deadlock(left_out)
     local list = {}
     for _, t in ipairs(core.sorted_tasklets()) do
-        if hangs(t) then
+        if hangs(t) and t ~= left_out then
             list[#list + 1] = t
         end
     end

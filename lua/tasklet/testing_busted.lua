@@ -19,6 +19,7 @@ local failures = 0
 -- ---- running something as a tasklet ----
 
 local body -- the tasklet of the body that runs now
+local joiner -- who waits for its end; nil in plain Lua
 local reports = 0 -- of deadlocks, in this body
 
 -- A body that waits for ever however often it is told so is given up at last.
@@ -34,7 +35,7 @@ local function on_deadlock()
     if not alive() or reports > MANY then
         return false
     end
-    body:throw(core.deadlock(), true)
+    body:throw(core.deadlock(joiner), true)
     return true
 end
 
@@ -105,7 +106,8 @@ local function inside(f, name)
     local task = M.new(f, { name = name })
     local outer = body
     body, reports = task, 0
-    if M.current() then
+    joiner = M.current()
+    if joiner then
         task:start()
         local ok, err = pcall(M.join, task)
         if not ok and M.TaskletExit:is(err) then

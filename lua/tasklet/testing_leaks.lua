@@ -183,7 +183,7 @@ local function find_tasklets(shot, found)
             found[#found + 1] = {
                 text = ("tasklet '%s' #%d%s%s"):format(t.name, core.number(t),
                     origin and ", started at " .. origin or "",
-                    waits and ", waits for " .. waits or ""),
+                    waits and (", waits (%s)"):format(waits) or ""),
                 number = core.number(t),
                 finish = function() t:kill() end,
             }

@@ -143,7 +143,10 @@ describe("a body that cannot end fails:", function()
         end)
         it("goes on with the next", function() tasklet.sleep(1) end)
     ]], {}, {
-        ["a deadlock"] = "error: x_spec.lua:4: deadlock.*",
+        ["a deadlock"] = "error: x_spec.lua:4: deadlock: "
+            .. "nothing can ever wake the tasklet that waits\n"
+            .. "\t'a deadlock' #%d+, started at [^\n]*\n"
+            .. "\t\thas waited 0.0 s at x_spec.lua:4: receive: a sender on channel: 0x%x+",
         ["one with another"] = "error: x_spec.lua:8: deadlock.*",
         ["one that is caught"] = "success",
         ["one after a while"] = "error: x_spec.lua:21: deadlock.*",
