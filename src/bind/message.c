@@ -48,8 +48,9 @@ static struct letter *check_letter(lua_State *L, int index)
 /* Upvalues of the functions that make messages, behind the binding. */
 enum { UP_META = 2, UP_ANCHORS = 3 };
 
-/* Pushes a message without a name. */
-static void push_letter(lua_State *L, struct tk_bind *bind, uint64_t serial)
+/* Pushes a message without a name. In place, as `post`: messages are sent in numbers. */
+__attribute__((always_inline)) static inline void push_letter(lua_State *L, struct tk_bind *bind,
+                                                              uint64_t serial)
 {
     struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
 
@@ -241,8 +242,9 @@ void tk_message_close(struct tk_bind *bind)
 
 /* Gives the anchored message to `dest`: as tk_mail_send, whose result it returns. If it is not sent
  * the anchor is still the caller's. */
-static int post(lua_State *L, struct tk_bind *bind, struct tk_body *dest, struct tk_atom *name,
-                int anchor, struct tk_room *room)
+__attribute__((always_inline)) static inline int post(lua_State *L, struct tk_bind *bind,
+                                                      struct tk_body *dest, struct tk_atom *name,
+                                                      int anchor, struct tk_room *room)
 {
     int rc = tk_mail_send(bind->sched, &dest->task, name, tk_payload(anchor), room);
 
