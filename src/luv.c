@@ -117,15 +117,68 @@ static int run(lua_State *L)
     return run_loop(L, host);
 }
 
-/* Puts our uv.run into luv's table at `index`. */
-static void replace_run(lua_State *L, int index, struct tasklet_host *host)
+/* Puts each handle of the loop, as a key, into the table on top of the state. */
+static void note_handle(uv_handle_t *handle, void *L)
 {
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, handle);
+}
+
+/* Puts luv's objects of those handles, which luv keeps in the registry, into the list at 3. */
+static void find_objects(lua_State *L)
+{
+    lua_Integer count = 0;
+
+    lua_pushnil(L);
+    while (lua_next(L, LUA_REGISTRYINDEX)) {
+        void *object = lua_touserdata(L, -1);
+
+        if (object != NULL && lua_rawlen(L, -1) == sizeof(void *) &&
+            lua_rawgetp(L, 2, *(void **)object) != LUA_TNIL) {
+            lua_pop(L, 1);
+            lua_rawseti(L, 3, ++count);
+        }
+        lua_settop(L, 4);
+    }
+}
+
+/*
+ * uv.walk(f): calls f(handle) for each handle of luv's. luv's own ends the process if the loop has
+ * others, and there are ours.
+ */
+static int walk(lua_State *L)
+{
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
+
+    tk_check_open(L, tk_bind_of(L));
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    luaL_checkstack(L, 10, NULL);
+    uv_walk(host->loop.uv, note_handle, L);
+    lua_newtable(L);
+    find_objects(L);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, 3); i++) {
+        lua_pushvalue(L, 1);
+        lua_rawgeti(L, 3, i);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+/* Puts our own functions into luv's table at `index`. */
+static void replace(lua_State *L, int index, struct tasklet_host *host)
+{
+    static const luaL_Reg functions[] = {{"run", run}, {"walk", walk}, {NULL, NULL}};
+
     index = lua_absindex(L, index);
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    lua_pushlightuserdata(L, host);
-    lua_getfield(L, index, "run");
-    lua_pushcclosure(L, run, 3);
-    lua_setfield(L, index, "run");
+    for (const luaL_Reg *f = functions; f->name != NULL; f++) {
+        lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+        lua_pushlightuserdata(L, host);
+        lua_getfield(L, index, f->name);
+        lua_pushcclosure(L, f->func, 3);
+        lua_setfield(L, index, f->name);
+    }
 }
 
 static int load_luv(lua_State *L)
@@ -171,7 +224,7 @@ static int load_luv(lua_State *L)
     if (L != bind->main) {
         lua_xmove(bind->main, L, 1);
     }
-    replace_run(L, -1, host);
+    replace(L, -1, host);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "luv");
@@ -208,7 +261,7 @@ void tk_luv_adopt(lua_State *L, struct tasklet_host *host)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, "luv") == LUA_TTABLE) {
-        replace_run(L, -1, host);
+        replace(L, -1, host);
     }
     lua_pop(L, 2);
 }
