@@ -22,13 +22,15 @@ void tk_task_init(struct tk_task *task)
 static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault, bool again)
 {
     int (*start)(struct tk_wait *, struct tk_sched *, struct tk_fault *) = wait->kind->arm;
-    int rc;
+    int rc = 0;
 
     if (again && wait->kind->rearm != NULL) {
         start = wait->kind->rearm;
     }
     wait->flags |= TK_ARMED;
-    rc = start(wait, sched, fault);
+    if (start != NULL) {
+        rc = start(wait, sched, fault);
+    }
     if (rc < 0) {
         wait->flags &= ~(unsigned)TK_ARMED;
     }
@@ -302,7 +304,9 @@ struct tk_wait *tk_task_unblock(struct tk_sched *sched, struct tk_task *task)
 
     if (wait != NULL) {
         task->verbs = wait->as.next;
-        wait->kind->disarm(wait, sched);
+        if (wait->kind->disarm != NULL) {
+            wait->kind->disarm(wait, sched);
+        }
         wait->flags &= ~(unsigned)TK_ARMED;
         wait->pending = 0;
         wait->task = NULL;

@@ -168,7 +168,9 @@ void tk_wait_hold(struct tk_wait *wait, struct tk_task *task)
 /* Called when it leaves one: its firings are forgotten or kept, as the kind has it. */
 void tk_wait_release(struct tk_wait *wait, struct tk_sched *sched)
 {
-    wait->kind->disarm(wait, sched);
+    if (wait->kind->disarm != NULL) {
+        wait->kind->disarm(wait, sched);
+    }
     tk_wait_let_go(wait, sched);
 }
 

@@ -120,13 +120,14 @@ struct tk_kind {
     /* Takes over the arguments; the struct is zeroed but for the head. Does not arm. */
     int (*init)(struct tk_wait *wait, struct tk_sched *sched, const struct tk_arg *args,
                 struct tk_fault *fault);
-    /* Makes it fire from now on; may fire before it returns. On failure nothing is armed. */
+    /* Makes it fire from now on; may fire before it returns. On failure nothing is armed. NULL:
+     * there is nothing to do, nor, usually, to undo. */
     int (*arm)(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault);
     /* It fired and is yielded again. NULL: as arm. */
     int (*rearm)(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault);
     /* It is armed and is yielded again: is its target still there? NULL: it always is. */
     int (*verify)(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault);
-    /* Undoes arm; never fails. Called for a wait that has fired, too. */
+    /* Undoes arm; never fails. Called for a wait that has fired, too. NULL: nothing. */
     void (*disarm)(struct tk_wait *wait, struct tk_sched *sched);
     /* Lets go of what init took; without a scheduler its atoms are gone. NULL: nothing. */
     void (*finish)(struct tk_wait *wait, struct tk_sched *sched);

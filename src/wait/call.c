@@ -5,20 +5,6 @@
 #include "core/sched.h"
 #include "wait/kinds.h"
 
-static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
-{
-    (void)wait;
-    (void)sched;
-    (void)fault;
-    return 0;
-}
-
-static void disarm(struct tk_wait *wait, struct tk_sched *sched)
-{
-    (void)wait;
-    (void)sched;
-}
-
 static const struct tk_param params[] = {
     {.name = "return_value", .type = TK_VALUE, .option = true, .keep = 1},
     {.type = TK_END},
@@ -39,6 +25,4 @@ const struct tk_kind tk_wait_call = {
     .values = 2,
     .payload = 2,
     .flags = TK_REPEATS | TK_STANDS | TK_KEEPS | TK_CALLED,
-    .arm = arm,
-    .disarm = disarm,
 };

@@ -26,14 +26,6 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
     return 0;
 }
 
-static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
-{
-    (void)wait;
-    (void)sched;
-    (void)fault;
-    return 0;
-}
-
 static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 {
     (void)sched;
@@ -100,7 +92,6 @@ const struct tk_kind tk_wait_channel = {
     .values = 2,
     .flags = TK_OFFERS,
     .init = init,
-    .arm = arm,
     .disarm = disarm,
     .describe = describe,
     .phrase = phrase,

@@ -71,20 +71,6 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
     return rc;
 }
 
-static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
-{
-    (void)wait;
-    (void)sched;
-    (void)fault;
-    return 0;
-}
-
-static void disarm(struct tk_wait *wait, struct tk_sched *sched)
-{
-    (void)wait;
-    (void)sched;
-}
-
 static void describe(const struct tk_wait *wait, char *text, size_t size)
 {
     const struct tk_filter *filter = (const struct tk_filter *)wait;
@@ -124,8 +110,6 @@ const struct tk_kind tk_wait_messages = {
     .payload = 1, /* the message; it is the event, and is not kept with the condition */
     .flags = TK_REPEATS | TK_STANDS | TK_MAIL,
     .init = init,
-    .arm = arm,
-    .disarm = disarm,
     .finish = finish,
     .describe = describe,
 };

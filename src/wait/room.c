@@ -16,14 +16,6 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
     return 0;
 }
 
-static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
-{
-    (void)wait;
-    (void)sched;
-    (void)fault;
-    return 0;
-}
-
 static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 {
     tk_mail_withdraw(sched, (struct tk_room *)wait);
@@ -49,7 +41,6 @@ const struct tk_kind tk_wait_room = {
     .size = sizeof(struct tk_room),
     .flags = TK_HIDDEN,
     .init = init,
-    .arm = arm,
     .disarm = disarm,
     .phrase = phrase,
     .target = target,
