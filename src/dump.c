@@ -36,14 +36,11 @@ static void make(lua_State *L, struct tasklet_host *host)
 
 static void dump_hook(lua_State *L, lua_Debug *ar)
 {
-    struct tk_bind *bind;
+    struct tk_bind *bind = tk_bind_in(L);
     struct tasklet_host *host;
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    bind = lua_touserdata(L, -1);
-    lua_pop(L, 1);
     if (bind->sched == NULL) {
         return;
     }

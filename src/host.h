@@ -63,6 +63,22 @@ struct tasklet_host {
     struct tasklet_options options;
 };
 
+/* For functions that tk_set_host_functions has set: the host, which is open. RAISES. */
+static inline struct tasklet_host *tk_check_host(lua_State *L)
+{
+    tk_check_open(L, tk_bind_of(L));
+    return lua_touserdata(L, lua_upvalueindex(2));
+}
+
+/* Sets functions into the table on top: closures over the binding and the host. */
+static inline void tk_set_host_functions(lua_State *L, struct tasklet_host *host,
+                                         const luaL_Reg *functions)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    lua_pushlightuserdata(L, host);
+    luaL_setfuncs(L, functions, 2);
+}
+
 /* mainloop.c: mainloop.run, quit; os.exit; running the host. */
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
 /* A turn of the loop is over. */

@@ -43,13 +43,10 @@ static bool symbol(void *object, const char *name, void *function)
  */
 static int call(lua_State *L, int nargs, int nresults, int flags)
 {
-    struct tk_bind *bind;
+    struct tk_bind *bind = tk_bind_in(L);
     int base = lua_gettop(L) - nargs, status;
 
     (void)flags;
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    bind = lua_touserdata(L, -1);
-    lua_pop(L, 1);
     bind->L = L;
     status = tk_call_guarded(L, bind, nargs, nresults, "a luv callback");
     if (status != LUA_OK) {

@@ -20,14 +20,6 @@
 /* Where the registry has the error that mainloop.run raised for it last. */
 #define DEADLOCK "tasklet.deadlock"
 
-static struct tasklet_host *host_of(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-
-    tk_check_open(L, bind);
-    return lua_touserdata(L, lua_upvalueindex(2));
-}
-
 /* Runs what is ready before the loop turns for the first time. */
 static void run_batch(struct tasklet_host *host)
 {
@@ -84,7 +76,7 @@ static int push_status(lua_State *L, struct tasklet_host *host, bool by_quit)
 /* The main tasklet was parked and goes on. */
 static int unparked(lua_State *L, int status, lua_KContext context)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
 
     (void)status;
     (void)context;
@@ -133,7 +125,7 @@ static bool passed_on(struct tasklet_host *host, lua_State *L)
 /* run(): in the host's main tasklet, waits until the program could end; else runs the loop. */
 static int mainloop_run(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
     struct tk_bind *bind = host->bind;
     struct tk_body *body = tk_current(bind);
     bool by_quit, stopped;
@@ -165,7 +157,7 @@ static int mainloop_run(lua_State *L)
 /* quit(status): the loop returns; the program ends with that status, 0 if absent. */
 static int mainloop_quit(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
     lua_Integer status = luaL_optinteger(L, 1, 0);
 
     host->status = (int)status;
@@ -193,7 +185,7 @@ static int never(lua_State *L, int status, lua_KContext context)
  */
 static int exit_program(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
     struct tk_bind *bind = host->bind;
     struct tk_body *body = tk_current(bind);
     int status = EXIT_SUCCESS;
@@ -225,14 +217,11 @@ static int exit_program(lua_State *L)
 /* Runs at the next instruction of whatever ran when the interrupt came. */
 static void interrupt_hook(lua_State *L, lua_Debug *ar)
 {
-    struct tk_bind *bind;
+    struct tk_bind *bind = tk_bind_in(L);
     struct tk_body *body;
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    bind = lua_touserdata(L, -1);
-    lua_pop(L, 1);
     body = bind->sched == NULL ? NULL : tk_current(bind);
     if (body == NULL || atomic_exchange(&bind->interrupting, 0) == 0) {
         return; /* none is running, or the interrupt has been raised already */
@@ -458,9 +447,7 @@ void tk_mainloop_open(lua_State *L, struct tasklet_host *host)
 
     tk_bind_push_module(L, host->bind);
     lua_getfield(L, -1, "mainloop");
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    lua_pushlightuserdata(L, host);
-    luaL_setfuncs(L, functions, 2);
+    tk_set_host_functions(L, host, functions);
     lua_pop(L, 2);
     if (host->in_lua) {
         return; /* os.exit stays Lua's own */

@@ -24,12 +24,6 @@
 /* What mainloop.now() says when a test begins; seconds. */
 #define BEGIN 1000
 
-static struct tasklet_host *host_of(lua_State *L)
-{
-    tk_check_open(L, tk_bind_of(L));
-    return lua_touserdata(L, lua_upvalueindex(2));
-}
-
 /* ---- what is called back ---- */
 
 /* Pushes a function of the Lua part. False: there is none, and nothing is pushed. */
@@ -64,13 +58,9 @@ bool tk_testing_deadlock(struct tasklet_host *host, lua_State *L)
 /* Something has run for a quarter of the limit without a look at the loop. */
 static void late_hook(lua_State *L, lua_Debug *ar)
 {
-    struct tasklet_host *host;
-    struct tk_bind *bind;
+    struct tk_bind *bind = tk_bind_in(L);
+    struct tasklet_host *host = bind->context;
 
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    bind = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    host = bind->context;
     lua_getinfo(L, "S", ar);
     if (tk_is_own_source(ar->source)) {
         return; /* the hook stays: the library's own Lua is never cut */
@@ -126,7 +116,7 @@ void tk_testing_close(struct tasklet_host *host)
  * forbids signals has no limit of real time. */
 static int limit(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
     lua_Number real = luaL_checknumber(L, 1), virtual = luaL_checknumber(L, 2);
 
     tk_watchdog_stop(&host->guard);
@@ -151,7 +141,7 @@ static int limit(lua_State *L)
  * the same then in every test: sums and differences of times are exact, and equal in each run. */
 static int align(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
     struct tk_clock *clock = &host->loop.clock;
     const uint64_t second = UINT64_C(1000000000);
 
@@ -331,8 +321,6 @@ void tk_testing_open(lua_State *L, struct tasklet_host *host)
                                     {NULL, NULL}};
 
     tk_push_table(L, host->bind, TABLE_CORE);
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    lua_pushlightuserdata(L, host);
-    luaL_setfuncs(L, core, 2);
+    tk_set_host_functions(L, host, core);
     lua_pop(L, 1);
 }

@@ -7,12 +7,6 @@
 
 #include "host.h"
 
-static struct tasklet_host *host_of(lua_State *L)
-{
-    tk_check_open(L, tk_bind_of(L));
-    return lua_touserdata(L, lua_upvalueindex(2));
-}
-
 static void set_seed(struct tasklet_host *host, uint64_t seed, bool on)
 {
     struct tk_runq *queue = &host->loop.sched.ready;
@@ -34,7 +28,7 @@ void tk_virtual_set(struct tasklet_host *host)
 /* set_virtual_time(on): is the clock of tasklets to be a virtual one? Returns what it was. */
 static int set_virtual_time(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
 
     luaL_checktype(L, 1, LUA_TBOOLEAN);
     lua_pushboolean(L, host->loop.clock.is_virtual);
@@ -46,7 +40,7 @@ static int set_virtual_time(lua_State *L)
  * first served. */
 static int module_set_seed(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
 
     luaL_checkany(L, 1);
     set_seed(host, (uint64_t)luaL_optinteger(L, 1, 0), !lua_isnil(L, 1));
@@ -57,7 +51,7 @@ static int module_set_seed(lua_State *L)
  */
 static int leap(lua_State *L)
 {
-    struct tasklet_host *host = host_of(L);
+    struct tasklet_host *host = tk_check_host(L);
 
     tk_loop_leap(&host->loop,
                  tk_loop_now(&host->loop) + (uint64_t)ceil(luaL_checknumber(L, 1) * 1e9));
@@ -73,9 +67,7 @@ void tk_virtual_open(lua_State *L, struct tasklet_host *host)
     tk_bind_push_module(L, host->bind);
     tk_push_table(L, host->bind, TABLE_CORE);
     for (int i = 0; i < 2; i++) {
-        lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-        lua_pushlightuserdata(L, host);
-        luaL_setfuncs(L, i == 0 ? core : functions, 2);
+        tk_set_host_functions(L, host, i == 0 ? core : functions);
         lua_pop(L, 1);
     }
 }

@@ -209,6 +209,17 @@ static inline struct tk_bind *tk_bind_of(lua_State *L)
     return bind;
 }
 
+/* The same where no function of the module's runs: in a hook, in a callback of somebody else's. */
+static inline struct tk_bind *tk_bind_in(lua_State *L)
+{
+    struct tk_bind *bind;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    bind = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return bind;
+}
+
 /* Pushes one of the binding's tables (or functions). */
 static inline void tk_push_table(lua_State *L, const struct tk_bind *bind, int which)
 {

@@ -23,19 +23,9 @@
 /* The watchdog barks after its period, and then four times in each further one. */
 #define BARKS 4
 
-static struct tk_bind *bind_of_hook(lua_State *L)
-{
-    struct tk_bind *bind;
-
-    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
-    bind = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return bind;
-}
-
 void tk_raise_hook(lua_State *L, lua_Debug *ar)
 {
-    struct tk_bind *bind = bind_of_hook(L);
+    struct tk_bind *bind = tk_bind_in(L);
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
@@ -103,7 +93,7 @@ static void look_at_return(lua_State *L, lua_Debug *ar, struct tk_bind *bind, st
 
 static void slice_hook(lua_State *L, lua_Debug *ar)
 {
-    struct tk_bind *bind = bind_of_hook(L);
+    struct tk_bind *bind = tk_bind_in(L);
     struct tk_body *body = bind->sched == NULL ? NULL : tk_current(bind);
 
     if (bind->late_count != bind->resumes) {
@@ -221,7 +211,7 @@ static void watch_step(lua_State *co, const struct tk_pump *pump, uint64_t over)
 
 static void pump_hook(lua_State *L, lua_Debug *ar)
 {
-    struct tk_bind *bind = bind_of_hook(L);
+    struct tk_bind *bind = tk_bind_in(L);
     struct tk_body *body = tk_current(bind);
     struct tk_pump *pump = bind->pump;
 
