@@ -269,10 +269,10 @@ for place, run in pairs(interpreters) do
                         print("slept")
                         timer:start(1, 1, function()
                             if not ticked then -- it may come twice before the loop has stopped
+                                ticked = true
                                 print("tick")
+                                uv.stop()
                             end
-                            ticked = true
-                            uv.stop()
                         end)
                     end)
                     print(uv.run())
