@@ -2,7 +2,7 @@
 -- deadlock. What is known of a tasklet comes from the core; here is how it is shown.
 local M, core = ...
 
-local getenv, stderr = os and os.getenv, io and io.stderr
+local getenv, stderr = core.standard.getenv, core.standard.stderr
 
 local WIDTH = 100 -- of a dump, in columns
 local NAME_WIDTH, PLACE_WIDTH = 32, 28
@@ -173,10 +173,8 @@ function core.dump_text(coloured)
     return table.concat(lines, "\n") .. "\n"
 end
 
---- Writes the tree of all tasklets: what each waits for, where, and for how long.
----@param out { write: function }? standard error if absent
----@return any ... what `out:write` returns
-function M.dump(out)
+--- tasklet.dump.
+function core.write_dump(out)
     if out == nil then
         out = stderr
     end

@@ -9,12 +9,42 @@ load_part("class")(M, core)
 load_part("channel")(M, core)
 load_part("emitter")(M, core)
 load_part("coroutine")(M, core)
-load_part("explain")(M, core)
 load_part("joining")(M, core)
-load_part("lint")(M, core)
 load_part("periodic")(M, core)
 load_part("scope")(M, core)
 load_part("throw")(M, core)
+
+-- What few programs need is loaded when one of its functions is first asked for, for the sake of
+-- all others' start. It finds here what of the standard library a script may have changed by then.
+local parts = {
+    explain = { "write_dump", "dump_text", "sorted_tasklets", "idle_reasons", "quoted_name",
+        "deadlock" },
+    lint = { "lint_tell", "lint_scan" },
+}
+local part_of = {}
+for part, names in pairs(parts) do
+    for _, name in ipairs(names) do
+        part_of[name] = part
+    end
+end
+core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = warn }
+
+setmetatable(core, {
+    __index = function(_, name)
+        local part = part_of[name]
+        if part then
+            load_part(part)(M, core)
+            return rawget(core, name)
+        end
+    end,
+})
+
+--- Writes the tree of all tasklets: what each waits for, where, and for how long.
+---@param out { write: function }? standard error if absent
+---@return any ... what `out:write` returns
+function M.dump(out)
+    return core.write_dump(out)
+end
 
 -- The module tasklet.testing, made when it is first asked for.
 local testing
