@@ -76,12 +76,14 @@ end
 
 ---What each tasklet of timers.lua does: three pseudo-random sleeps of 0 .. 1000 ms.
 ---@param count integer how many of them there will be
----@param sleep fun(ms: integer)
+---@param sleep fun(time: number)
 ---@param now fun(): number milliseconds, with fractions
 ---@param done fun() called by the last one
+---@param unit number? what a millisecond is for `sleep`; 1 if absent
 ---@return fun(seed: integer) body
 ---@return Latencies latencies filled while bodies run
-function M.sleeper(count, sleep, now, done)
+function M.sleeper(count, sleep, now, done, unit)
+    unit = unit or 1
     local buckets = {}
     local latencies = setmetatable({early = 0, n = 0, max = 0, buckets = buckets}, Latencies)
     local function body(seed)
@@ -89,7 +91,7 @@ function M.sleeper(count, sleep, now, done)
             seed = seed * 48271 % 2147483647
             local ms = seed % 1001
             local start = now()
-            sleep(ms)
+            sleep(ms * unit)
             local late = now() - start - ms
             latencies.n = latencies.n + 1
             if late < 0 then
