@@ -574,7 +574,7 @@ describe("an error in a repeated function", function()
                 tasklet.sleep(0)
                 print(count >= 4, t:has_finished())
                 t:kill()
-            ]])
+            ]], {options = {"--virtual-time"}})
             assert.equal("true\tfalse\n", result.stdout, result.stderr)
             for _, n in ipairs{1, 3, 4} do
                 assert.is_truthy(result.stderr:find("failure " .. n, 1, true), result.stderr)
