@@ -178,15 +178,25 @@ function M.plain(script, options)
     return execute_script({"lua5.4"}, script, copy)
 end
 
----Runs `f` as a tasklet, and the loop until it has ended. Raises what `f` raises. In the host,
----where the loop runs already, it just waits.
+-- Waits for a turn of the loop of its own, so that no turn's budget is used up amid what comes;
+-- with a virtual clock for a full millisecond, too, so that differences of times are exact.
+local function begin_turn(is_virtual)
+    local tasklet = require "tasklet"
+    local nanoseconds = math.floor(tasklet.mainloop.now() * 1e6 + 0.5)
+    local left = is_virtual and -nanoseconds % 1000000 / 1e6 or 0
+    tasklet.wait(tasklet.WaitForTimeout(left))
+end
+
 ---@param f function
-function M.within_loop(f)
+---@param is_virtual boolean the clock meanwhile
+local function run_within(f, is_virtual)
     local tasklet = require "tasklet"
     local ok, err
     local ended = false
     local inside = tasklet.current() ~= nil
+    local was_virtual = tasklet.set_virtual_time(is_virtual)
     local task = tasklet.run(function()
+        begin_turn(is_virtual)
         ok, err = pcall(f)
         ended = true
         if not inside then
@@ -195,23 +205,41 @@ function M.within_loop(f)
     end)
     if inside then
         tasklet.join(task)
-    elseif not ended then
+    else
         tasklet.mainloop.run()
     end
+    tasklet.set_virtual_time(was_virtual)
     if not ended then
-        error("the loop ended, but not the function", 2)
+        error("the loop ended, but not the function", 3)
     elseif not ok then
         error(err, 0)
     end
 end
 
----As within_loop, with a virtual clock: what waits takes no time. Not for what computes until some
----time has come.
+---Runs `f` as a tasklet, and the loop until it has ended. Raises what `f` raises. In the host,
+---where the loop runs already, it just waits. The clock is a virtual one: what waits takes no time,
+---and times are exact.
 ---@param f function
-function M.within_virtual_time(f)
-    M.within_loop(function()
-        require "tasklet.testing".virtual(f)
-    end)
+function M.within_loop(f)
+    run_within(f, true)
+end
+
+---As within_loop, with the system's clock. For what cannot do without, and a word why.
+---@param f function
+function M.within_real_time(f)
+    run_within(f, false)
+end
+
+---Computes for so long, so that nobody else runs meanwhile: a virtual clock flows until then, and
+---stands again.
+---@param milliseconds number
+function M.compute(milliseconds)
+    local tasklet = require "tasklet"
+    local now = tasklet.mainloop.now
+    local was_virtual = tasklet.set_virtual_time(false)
+    local due = now() + milliseconds
+    while now() < due do end
+    tasklet.set_virtual_time(was_virtual)
 end
 
 -- busted runs the file without arguments, `require` with the module's name.

@@ -6,7 +6,7 @@ local JoinError, TaskletExit = tasklet.JoinError, tasklet.TaskletExit
 local WaitForCall = tasklet.WaitForCall
 
 local function within(body)
-    return function() helper.within_virtual_time(body) end
+    return function() helper.within_loop(body) end
 end
 
 local function closing(f)

@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 local WaitForCall = tasklet.WaitForCall
 
 local function within(body)
-    return function() helper.within_virtual_time(body) end
+    return function() helper.within_loop(body) end
 end
 
 --- A tasklet that returns the values when the second result is called.
@@ -256,7 +256,7 @@ describe("join_all", function()
             assert.is_false(ok)
             assert.is_true(tasklet.TimeoutError:is(err), tostring(err))
             assert.is_false(tasklet.JoinError:is(err))
-            assert.is_true(tasklet.mainloop.now() - before >= timeout * 1000)
+            assert.equal(timeout * 1000, tasklet.mainloop.now() - before)
         end
         assert.is_false(list[1]:has_finished())
         assert.is_false(list[3]:has_finished())

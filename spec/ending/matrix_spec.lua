@@ -8,8 +8,12 @@ local uv = require "luv"
 
 local WaitForCall = tasklet.WaitForCall
 
-local function within(body)
+local function virtually(body)
     return function() helper.within_loop(body) end
+end
+
+local function really(body)
+    return function() helper.within_real_time(body) end
 end
 
 local function closing(f)
@@ -281,6 +285,8 @@ local function warm_up(row, ender, stance)
 end
 
 for _, row in ipairs(waits.rows) do
+    local within = row.real_time and really or virtually
+
     for _, ender in ipairs(enders) do
         local tag = ender.slow and " #slow" or ""
         local title = ("%s, ended %s%s,"):format(row.name, ender.name, tag)
@@ -325,6 +331,8 @@ end
 
 for _, row in ipairs(waits.rows) do
     describe(row.name .. " #slow", function()
+        local within = row.real_time and really or virtually
+
         --- Starts a tasklet that waits and returns what `f(w)` returns; calls `drive(t, w)`, then
         --- checks that nothing is left.
         local function try(f, drive)

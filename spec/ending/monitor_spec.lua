@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 local WaitForCall, WaitForMessages = tasklet.WaitForCall, tasklet.WaitForMessages
 
 local function within(body)
-    return function() helper.within_virtual_time(body) end
+    return function() helper.within_loop(body) end
 end
 
 --- Pops the next message, which must be "down", and returns what it tells.

@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 local Tasklet, WaitForCall = tasklet.Tasklet, tasklet.WaitForCall
 
 local function within(body)
-    return function() helper.within_virtual_time(body) end
+    return function() helper.within_loop(body) end
 end
 
 --- A tasklet that waits for the call, which is the second result.

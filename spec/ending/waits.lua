@@ -25,6 +25,7 @@ local WaitForCall = tasklet.WaitForCall
 ---@field make fun(env: spec.WaitEnv): spec.Wait
 ---@field members? boolean it has tasklets of a scope of its own
 ---@field timed? boolean only time ends it: it waits again and again
+---@field real_time? boolean it cannot do with a virtual clock
 ---@field body_only? boolean it is Lua's own yield, which means something else in a generator
 
 ---@type spec.WaitRow[]
@@ -48,8 +49,8 @@ local function verb(name, f, flags)
 end
 
 --- `f(env)` returns a condition, finish, and, if need be, cleanup and after.
-local function condition(name, f)
-    row(name, nil, function(env)
+local function condition(name, f, flags)
+    row(name, flags, function(env)
         local w, c = {}
         c, w.finish, w.cleanup, w.after = f(env)
         env.note(c)
@@ -61,9 +62,10 @@ local function condition(name, f)
     end)
 end
 
---- `f(env)` returns a function that waits for a time; it is repeated until `finish`.
-local function timed(name, f)
-    row(name, {timed = true}, function(env)
+--- `f(env)` returns a function that waits for a time; it is repeated until `finish`. `restless`: it
+--- waits for no time at all, and a virtual clock would stand.
+local function timed(name, f, restless)
+    row(name, {timed = true, real_time = restless}, function(env)
         local once, done = f(env), false
         return {
             wait = function()
@@ -144,7 +146,7 @@ end)
 timed("WaitForIdle", function(env)
     local c = env.note(tasklet.WaitForIdle())
     return function() assert(tasklet.wait(c) == c) end
-end)
+end, true)
 
 condition("WaitForIO", function()
     local pipe = uv.pipe()
@@ -194,7 +196,7 @@ end)
 condition("WaitForSignal of the operating system's", function()
     return tasklet.WaitForSignal(tasklet.signals, "SIGWINCH"),
         function() assert(uv.kill(uv.os_getpid(), "sigwinch")) end
-end)
+end, {real_time = true}) -- a virtual clock does not wait for a signal that is under way
 
 condition("WaitForCall", function()
     local call = WaitForCall()
@@ -266,7 +268,7 @@ timed("sleep", function(env)
     return function() tasklet.sleep(env.brief and 0.005 or 600) end
 end)
 
-timed("yield_", function() return tasklet.yield_ end)
+timed("yield_", function() return tasklet.yield_ end, true)
 
 verb("join", function(env)
     local t, finish, cleanup = target(env)

@@ -84,7 +84,8 @@ end)
 describe("popleft", function()
     -- Woken by a message that somebody else took, it waited without its timeout.
     it("5.3 is not robbed by one that does not wait, and keeps its timeout", function()
-        helper.within_loop(function()
+        -- The thief is always ready: a virtual clock would stand.
+        helper.within_real_time(function()
             local owner = tasklet.run(function() tasklet.sleep(60) end)
             local box, got, stolen, stop = owner.mailbox, 0, 0, false
             local patient = tasklet.run(function()

@@ -75,7 +75,8 @@ end)
 
 describe("implicitly discarding a message", function()
     local count_warnings = function(script)
-        local result = helper.run_file('local tasklet = require "tasklet"\n' .. script)
+        local result = helper.run_file('local tasklet = require "tasklet"\n' .. script,
+            {options = {"--virtual-time"}})
         local _, count = result.stderr:gsub("implicitly discarding message", "")
         assert.equal(0, result.status, result.stderr)
         return count, result

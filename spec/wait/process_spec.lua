@@ -7,8 +7,9 @@ local uv = require "luv"
 local WaitForCall, WaitForTimeout = tasklet.WaitForCall, tasklet.WaitForTimeout
 local WaitForProcess = tasklet.WaitForProcess
 
+-- With the system's clock: children take the time that they take, also where nobody waits for them.
 local function within(body)
-    return function() helper.within_loop(body) end
+    return function() helper.within_real_time(body) end
 end
 
 -- Starts a shell by luv. `stdin` is a descriptor. `on_exit` is told of its end, as luv does.

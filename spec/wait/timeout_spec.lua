@@ -9,12 +9,13 @@ local function within(body)
     return function() helper.within_loop(body) end
 end
 
-local function spin_until(time)
-    while now() < time do end
+-- With the system's clock.
+local function really(body)
+    return function() helper.within_real_time(body) end
 end
 
 describe("WaitForTimeout", function()
-    it("4 fires when the time is over, in milliseconds, and never early", within(function()
+    it("4 fires when the time is over, in milliseconds, and never early", really(function()
         for _, ms in ipairs { 0, 0.25, 1, 1.5, 3, 10.7, 25 } do
             local timeout = WaitForTimeout(ms)
             local begun = now()
@@ -25,21 +26,30 @@ describe("WaitForTimeout", function()
         end
     end))
 
-    it("4 is not early after a long stretch of Lua", within(function()
+    it("4 fires at the very time by a virtual clock", within(function()
+        for _, ms in ipairs { 0, 0.25, 1, 1.5, 3, 25, 2592000000 } do
+            local timeout = WaitForTimeout(ms)
+            local begun = now()
+            assert.is_true(tasklet.wait(timeout) == timeout)
+            assert.equal(ms, now() - begun)
+        end
+    end))
+
+    it("4 is not early after a long stretch of Lua", really(function()
         for _, busy in ipairs { 1, 10, 30 } do
-            spin_until(now() + busy)
+            helper.compute(busy)
             local begun = now()
             tasklet.wait(WaitForTimeout(10))
             assert.is_true(now() - begun >= 10)
         end
     end))
 
-    it("4 is not early in a tasklet that the loop has just woken late", within(function()
+    it("4 is not early in a tasklet that the loop has just woken late", really(function()
         local early, all = 0, {}
         for i = 1, 10 do
             all[i] = tasklet.run(function()
                 tasklet.wait(WaitForTimeout(1))
-                spin_until(now() + 3)
+                helper.compute(3)
                 local begun = now()
                 tasklet.wait(WaitForTimeout(5))
                 if now() - begun < 5 then
@@ -72,7 +82,7 @@ describe("WaitForTimeout", function()
         end
     end))
 
-    it("4 in any number, each in its time and in order", within(function()
+    it("4 in any number, each in its time and in order", really(function()
         local trace, all, early = {}, {}, 0
         local seed = 42
         for i = 1, 2000 do
@@ -130,66 +140,52 @@ end)
 
 describe("restart", function()
     it("4 counts again from zero", within(function()
-        local times = 0
-        for _ = 1, 20 do
-            local timeout, restarted = WaitForTimeout(40), nil
-            local t = tasklet.run(function()
-                tasklet.wait(timeout)
-                return now()
-            end)
-            for _ = 1, 2 do
-                tasklet.sleep(0.015)
-                if not t:has_finished() then -- the machine has not stood still
-                    restarted = now()
-                    timeout:restart()
-                    times = times + 1
-                end
-            end
-            local ended = tasklet.join(t, 30)
-            assert.is_true(not restarted or ended - restarted >= 40)
-            if times >= 2 then
-                break
-            end
+        local timeout, restarted = WaitForTimeout(40), nil
+        local t = tasklet.run(function()
+            tasklet.wait(timeout)
+            return now()
+        end)
+        for _ = 1, 2 do
+            tasklet.sleep(0.015)
+            restarted = now()
+            timeout:restart()
         end
-        assert.is_true(times >= 2)
+        assert.equal(40, tasklet.join(t, 30) - restarted)
     end))
 
     it("4 counts again from zero for the tasklet's next yield, too", within(function()
         local timeout, call = WaitForTimeout(40), WaitForCall()
         call()
         assert(tasklet.wait(timeout, call) == call)
-        spin_until(now() + 20)
+        helper.compute(20)
         local restarted = now()
         timeout:restart()
         assert(tasklet.wait(timeout) == timeout)
-        assert.is_true(now() - restarted >= 40)
+        assert.equal(40, now() - restarted)
     end))
 
     it("4 over and over keeps it from firing", within(function()
-        local timeout = WaitForTimeout(30)
+        local timeout, restarted = WaitForTimeout(30), nil
         local t = tasklet.run(function() tasklet.wait(timeout) end)
         for _ = 1, 6 do
-            spin_until(now() + 10)
-            local restarted = now()
+            tasklet.sleep(0.029)
+            restarted = now()
             timeout:restart()
-            tasklet.sleep(0)
-            if t:has_finished() then -- the machine stood still
-                assert.is_true(now() - restarted >= 30)
-                break
-            end
+            assert.is_false(t:has_finished())
         end
         tasklet.join(t, 30)
+        assert.equal(30, now() - restarted)
     end))
 
     it("4 does nothing before it is armed", within(function()
         local timeout = WaitForTimeout(30)
         timeout:restart()
-        spin_until(now() + 20)
+        tasklet.sleep(0.02)
         timeout:restart()
-        spin_until(now() + 20)
+        tasklet.sleep(0.02)
         local begun = now()
         assert.is_true(tasklet.wait(timeout) == timeout)
-        assert.is_true(now() - begun >= 30)
+        assert.equal(30, now() - begun)
     end))
 
     it("4 does nothing after it was disarmed", within(function()
