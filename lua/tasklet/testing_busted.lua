@@ -103,7 +103,10 @@ end
 
 -- Runs f as a tasklet to its end, and lets the loop run for it in plain Lua.
 local function inside(f, name)
-    local task = M.new(f, { name = name })
+    local task = M.new(function()
+        M.sleep(0) -- a turn of its own: how much others have run before must not cut it in two
+        f()
+    end, { name = name })
     local outer = body
     body, reports = task, 0
     joiner = M.current()

@@ -106,7 +106,7 @@ enum {
     TABLE_EVENTS,    /* by anchor: an unread event; by its negative: an error to raise */
     TABLE_POOL,      /* coroutines to be used again */
     TABLE_FIELDS,    /* by object, weak: a table of fields */
-    TABLE_TIMEOUTS,  /* by tasklet, weak: the deadline of its verbs, in ms */
+    TABLE_TIMEOUTS,  /* by tasklet, weak: the deadline of its verbs, in ns; infinite: a float */
     TABLE_MONITORS,  /* by tasklet, weak: a list of who is told of its end */
     TABLE_MEMBERS,   /* by tasklet, weak: its entry in a scope */
     TABLE_TEMPVALS,  /* by tasklet, weak: what schedule returns */

@@ -4,6 +4,7 @@
  * The userdata holds the core's task. It is anchored from its begin to its end, so that nobody
  * needs to hold it.
  */
+#include <math.h>
 #include <string.h>
 
 #include "bind/bind.h"
@@ -212,6 +213,9 @@ static int get_timeout(lua_State *L)
     return 1;
 }
 
+/* Seconds from which on a deadline is never over: 100 years. */
+#define LONGEST 3153600000.0
+
 static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     lua_Number seconds = -1;
@@ -227,10 +231,14 @@ static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body
     body->timed = seconds >= 0;
     tk_push_table(L, bind, TABLE_TIMEOUTS);
     lua_pushvalue(L, 1);
-    if (body->timed) {
-        lua_pushnumber(L, (lua_Number)bind->hooks->now(bind->context) / 1e6 + seconds * 1000);
-    } else {
+    if (!body->timed) {
         lua_pushnil(L);
+    } else if (seconds < LONGEST) {
+        /* In whole nanoseconds: what is left is never more than was given. */
+        lua_pushinteger(L,
+                        (lua_Integer)(bind->hooks->now(bind->context) + (uint64_t)(seconds * 1e9)));
+    } else {
+        lua_pushnumber(L, HUGE_VAL);
     }
     lua_rawset(L, -3);
 }

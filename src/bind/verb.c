@@ -90,9 +90,13 @@ lua_Number tk_seconds_left(lua_State *L, struct tk_bind *bind, int index)
         tk_push_table(L, bind, TABLE_TIMEOUTS);
         lua_pushvalue(L, index);
         lua_rawget(L, -2);
-        left = (lua_tonumber(L, -1) - (lua_Number)bind->hooks->now(bind->context) / 1e6) / 1000;
+        left = HUGE_VAL;
+        if (lua_isinteger(L, -1)) {
+            lua_Integer ns = lua_tointeger(L, -1) - (lua_Integer)bind->hooks->now(bind->context);
+
+            left = ns > 0 ? (lua_Number)ns / 1e9 : 0;
+        }
         lua_pop(L, 2);
-        left = left > 0 ? left : 0;
     }
     return left;
 }
