@@ -1,16 +1,20 @@
 /*
  * The pool: see pool.h. It owns regions of two megabytes, cut into aligned chunks; a block's chunk
- * is found from its address. Builds that look for memory errors use malloc alone, so that each
- * block is watched.
+ * is found from its address. Blocks of all sizes are cut from one chunk one after the other, so
+ * what is made together lies together: with very many tasklets the time goes into pages that the
+ * processor does not know, and those of one tasklet are one or two. Blocks given back serve their
+ * own size again. When many chunks have become empty their blocks are taken out of the lists, and
+ * the chunks serve any size.
+ *
+ * Builds that look for memory errors use malloc alone, so that each block is watched.
  */
 #include "core/pool.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include "core/list.h"
 
 #define LARGEST 1024
 #define STEP 16
@@ -34,11 +38,14 @@
 #endif
 
 struct chunk {
-    struct tk_list node; /* among those of its class with room, or the free ones; unlinked: full */
-    void *free;          /* blocks given back, linked through their first word */
-    uint32_t live;
-    uint32_t used; /* bytes handed out for the first time, this header included */
-    uint32_t size; /* of a block */
+    struct chunk *next; /* among the spare ones */
+    uint32_t live;      /* blocks in use */
+    uint32_t used;      /* bytes cut off, this header included; 0: it is spare */
+};
+
+/* A block given back. */
+struct hole {
+    struct hole *next;
 };
 
 struct region {
@@ -47,25 +54,19 @@ struct region {
 };
 
 struct tk_pool {
-    struct tk_list room[CLASSES];
-    struct tk_list empty;
+    struct hole *holes[CLASSES];
+    struct chunk *current; /* that blocks are cut from; NULL: none yet */
+    struct chunk *spare;
     struct region *regions;
     size_t count;  /* of regions */
     size_t carved; /* chunks of the latest region that have been in use */
+    size_t empty;  /* chunks without a block in use that are not spare */
     size_t blocks;
 };
 
 struct tk_pool *tk_pool_new(void)
 {
-    struct tk_pool *pool = calloc(1, sizeof *pool);
-
-    if (pool != NULL) {
-        tk_list_init(&pool->empty);
-        for (int i = 0; i < CLASSES; i++) {
-            tk_list_init(&pool->room[i]);
-        }
-    }
-    return pool;
+    return calloc(1, sizeof(struct tk_pool));
 }
 
 void tk_pool_free(struct tk_pool *pool)
@@ -99,20 +100,25 @@ static int add_region(struct tk_pool *pool)
     return 0;
 }
 
-/* A chunk that no block is in; memory is not touched long before it is needed. */
-static struct chunk *empty_chunk(struct tk_pool *pool)
+static struct chunk *chunk_of(const void *block)
+{
+    return (struct chunk *)((uintptr_t)block & ~(uintptr_t)(CHUNK_SIZE - 1));
+}
+
+static struct chunk *chunk_at(const struct region *region, size_t index)
+{
+    return (struct chunk *)((char *)region->memory + index * CHUNK_SIZE);
+}
+
+/* The next chunk of a region; memory is not touched long before it is needed. */
+static struct chunk *carve(struct tk_pool *pool)
 {
     struct chunk *chunk;
 
-    if (!tk_list_empty(&pool->empty)) {
-        chunk = tk_container_of(tk_list_first(&pool->empty), struct chunk, node);
-        tk_list_remove(&chunk->node);
-        return chunk;
-    }
     if ((pool->regions == NULL || pool->carved == CHUNKS_IN_REGION) && add_region(pool) < 0) {
         return NULL;
     }
-    chunk = (struct chunk *)((char *)pool->regions->memory + pool->carved * CHUNK_SIZE);
+    chunk = chunk_at(pool->regions, pool->carved);
     if (pool->count > SMALL_PROGRAM && pool->carved % CHUNKS_AT_ONCE == 0) {
         madvise(chunk, CHUNKS_AT_ONCE * CHUNK_SIZE,
                 MADV_POPULATE_WRITE); /* a wish: no matter if refused */
@@ -121,61 +127,111 @@ static struct chunk *empty_chunk(struct tk_pool *pool)
     return chunk;
 }
 
-static struct chunk *chunk_for(struct tk_pool *pool, size_t class)
+static bool is_empty(const struct tk_pool *pool, const struct chunk *chunk)
 {
-    struct tk_list *room = &pool->room[class];
+    return chunk->live == 0 && chunk != pool->current;
+}
+
+/* Makes the empty chunks spare. */
+static void reclaim(struct tk_pool *pool)
+{
+    size_t chunks = pool->carved;
+
+    for (size_t i = 0; i < CLASSES; i++) {
+        struct hole **link = &pool->holes[i];
+
+        while (*link != NULL) {
+            if (is_empty(pool, chunk_of(*link))) {
+                *link = (*link)->next;
+            } else {
+                link = &(*link)->next;
+            }
+        }
+    }
+    for (struct region *region = pool->regions; region != NULL; region = region->next) {
+        for (size_t i = 0; i < chunks; i++) {
+            struct chunk *chunk = chunk_at(region, i);
+
+            if (chunk->used != 0 && is_empty(pool, chunk)) {
+                chunk->used = 0;
+                chunk->next = pool->spare;
+                pool->spare = chunk;
+                pool->empty--;
+            }
+        }
+        chunks = CHUNKS_IN_REGION; /* those before the latest are in use as a whole */
+    }
+}
+
+/* Are so many chunks empty that it pays to go through all that was given back? */
+static bool is_worth_it(const struct tk_pool *pool)
+{
+    size_t chunks = (pool->count - (pool->count > 0)) * CHUNKS_IN_REGION + pool->carved;
+
+    return pool->empty > 1 && pool->empty * 4 > chunks;
+}
+
+/* Blocks are cut from another chunk from now on. */
+static struct chunk *next_chunk(struct tk_pool *pool)
+{
     struct chunk *chunk;
 
-    if (!tk_list_empty(room)) {
-        return tk_container_of(tk_list_first(room), struct chunk, node);
+    if (pool->spare == NULL && is_worth_it(pool)) {
+        reclaim(pool);
     }
-    chunk = empty_chunk(pool);
-    if (chunk == NULL) {
-        return NULL;
+    chunk = pool->spare;
+    if (chunk != NULL) {
+        pool->spare = chunk->next;
+    } else {
+        chunk = carve(pool);
+        if (chunk == NULL) {
+            return NULL;
+        }
     }
-    chunk->free = NULL;
     chunk->live = 0;
     chunk->used = (uint32_t)((sizeof *chunk + STEP - 1) / STEP * STEP);
-    chunk->size = (uint32_t)((class + 1) * STEP);
-    tk_list_push(room, &chunk->node);
+    pool->current = chunk;
+    pool->empty++;
     return chunk;
 }
 
 static void *take(struct tk_pool *pool, size_t size)
 {
-    struct chunk *chunk = chunk_for(pool, (size - 1) / STEP);
-    void *block;
+    size_t class = (size - 1) / STEP;
+    struct hole *hole = pool->holes[class];
+    struct chunk *chunk = pool->current;
+    void *block = hole;
 
-    if (chunk == NULL) {
-        return NULL;
-    }
-    if (chunk->free != NULL) {
-        block = chunk->free;
-        memcpy(&chunk->free, block, sizeof chunk->free);
+    if (hole != NULL) {
+        pool->holes[class] = hole->next;
+        chunk = chunk_of(hole);
     } else {
+        uint32_t whole = (uint32_t)((class + 1) * STEP);
+
+        if (chunk == NULL || chunk->used + whole > CHUNK_SIZE) {
+            chunk = next_chunk(pool);
+            if (chunk == NULL) {
+                return NULL;
+            }
+        }
         block = (char *)chunk + chunk->used;
-        chunk->used += chunk->size;
+        chunk->used += whole;
     }
-    chunk->live++;
-    if (chunk->free == NULL && chunk->used + chunk->size > CHUNK_SIZE) {
-        tk_list_remove(&chunk->node);
+    if (chunk->live++ == 0) {
+        pool->empty--;
     }
     return block;
 }
 
-static void give(struct tk_pool *pool, void *block)
+static void give(struct tk_pool *pool, void *block, size_t size)
 {
-    struct chunk *chunk = (struct chunk *)((uintptr_t)block & ~(uintptr_t)(CHUNK_SIZE - 1));
-    struct tk_list *room = &pool->room[chunk->size / STEP - 1];
+    size_t class = (size - 1) / STEP;
+    struct hole *hole = block;
 
-    memcpy(block, &chunk->free, sizeof chunk->free);
-    chunk->free = block;
-    if (!tk_list_linked(&chunk->node)) {
-        tk_list_push_front(room, &chunk->node);
-    }
-    if (--chunk->live == 0 && room->next != room->prev) {
-        tk_list_remove(&chunk->node);
-        tk_list_push(&pool->empty, &chunk->node);
+    hole->next = pool->holes[class];
+    pool->holes[class] = hole;
+    if (--chunk_of(block)->live == 0) {
+        pool->empty++;
     }
 }
 
@@ -192,7 +248,7 @@ static void *block_new(struct tk_pool *pool, size_t size)
 static void block_free(struct tk_pool *pool, void *block, size_t size)
 {
     if (POOLED && size <= LARGEST) {
-        give(pool, block);
+        give(pool, block, size);
     } else {
         free(block);
     }
