@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,6 +14,16 @@
 #include "core/pool.h"
 
 #define BLOCKS 3000
+#define PHASE_SIZE ((size_t)16 << 20)
+#define PHASES 16
+#define STEP 48
+
+/* A checker keeps what was freed, in order to tell of its use. */
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
+#define POOLED 1
+#else
+#define POOLED 0
+#endif
 
 struct block {
     unsigned char *memory;
@@ -166,6 +177,48 @@ static void each_size_in_turn_fills_many_chunks(void **state)
     assert_null(tk_pool_realloc(pool, last, 1, 0));
 }
 
+/* The resident size of this process, in bytes. */
+static size_t resident(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long all, pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &all, &pages), 2);
+    fclose(file);
+    return pages * 4096;
+}
+
+/* What one size has left to others keeps a program that changes its ways from growing. Each phase
+ * leaves a block behind, so that no chunk but its own is spared. */
+static void phases_of_different_sizes_use_the_same_memory(void **state)
+{
+    static void *held[PHASE_SIZE / STEP];
+    void *left[PHASES];
+    struct tk_pool *pool = tk_pool_new();
+    size_t before = 0;
+
+    (void)state;
+    for (size_t phase = 0; phase < PHASES; phase++) {
+        size_t size = (phase + 1) * STEP, count = PHASE_SIZE / size;
+
+        for (size_t i = 0; i < count; i++) {
+            held[i] = tk_pool_realloc(pool, NULL, 0, size);
+            assert_non_null(held[i]);
+            memset(held[i], 1, size);
+        }
+        left[phase] = held[0];
+        before = phase == 0 ? resident() : before;
+        for (size_t i = 1; i < count; i++) {
+            tk_pool_realloc(pool, held[i], size, 0);
+        }
+    }
+    assert_true(!POOLED || resident() < before + 2 * PHASE_SIZE); /* and not 15 times as much */
+    for (size_t phase = 0; phase < PHASES; phase++) {
+        tk_pool_realloc(pool, left[phase], (phase + 1) * STEP, 0);
+    }
+}
+
 static void blocks_keep_what_is_in_them(void **state)
 {
     (void)state;
@@ -213,6 +266,7 @@ int main(void)
         cmocka_unit_test(the_pool_goes_with_its_last_block),
         cmocka_unit_test(one_block_grows_and_shrinks_over_all_sizes),
         cmocka_unit_test(each_size_in_turn_fills_many_chunks),
+        cmocka_unit_test(phases_of_different_sizes_use_the_same_memory),
         cmocka_unit_test(blocks_keep_what_is_in_them),
         cmocka_unit_test(pools_do_not_mix),
     };

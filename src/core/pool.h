@@ -1,8 +1,9 @@
 /*
  * A pool of small blocks: an allocator for Lua states with very many tasklets. Blocks of up to
- * 1,024 bytes come from chunks of one size each, without a header per block; larger ones from
- * malloc. A chunk that has become empty serves any size again. Memory goes back to the system when
- * the last block is freed, and the pool itself with it.
+ * 1,024 bytes are cut from chunks, without a header per block, in the order in which they are asked
+ * for; larger ones come from malloc. Memory that was given back serves blocks of its size, and any
+ * size again where a whole chunk has become empty. It goes back to the system when the last block
+ * is freed, and the pool itself with it.
  */
 #ifndef TK_CORE_POOL_H
 #define TK_CORE_POOL_H
