@@ -39,6 +39,20 @@ setmetatable(core, {
     end,
 })
 
+-- Parts of the module that most scripts do without are loaded when they are first asked for. Each
+-- sets what it is named after.
+local lazy = {}
+
+setmetatable(M, {
+    __index = function(_, name)
+        local part = lazy[name]
+        if part then
+            load_part(part)(M, core)
+            return rawget(M, name)
+        end
+    end,
+})
+
 --- Writes the tree of all tasklets: what each waits for, where, and for how long.
 ---@param out { write: function }? standard error if absent
 ---@return any ... what `out:write` returns
