@@ -51,6 +51,7 @@ struct raw {
     bool blocking : 1;    /* the descriptor may block: reads and writes come after a poll only */
     bool reading : 1;     /* a file: bytes are being handed up */
     bool left : 1;        /* the loop goes */
+    bool held : 1;        /* the handle keeps the loop going */
     struct tk_bytes rest; /* closed: what is still to be sent */
     struct patience *patience;
     int count; /* of descriptors that have come */
@@ -176,7 +177,9 @@ static ssize_t write_once(const struct raw *raw, const struct iovec *pieces, int
     ssize_t sent;
 
     do {
-        if (is_socket(raw)) {
+        if (is_socket(raw) && count == 1) { /* cheaper */
+            sent = send(raw->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } else if (is_socket(raw)) {
             sent = sendmsg(raw->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         } else if (raw->kind == TK_STREAM_FILE || raw->kind == TK_STREAM_TERMINAL) {
             sent = raw->blocking && raw->kind == TK_STREAM_TERMINAL
@@ -381,6 +384,17 @@ static size_t total(const struct iovec *pieces, int count)
     return sum;
 }
 
+/* What is to be sent keeps the loop going. */
+static void hold(struct raw *raw, bool on)
+{
+    raw->held = on;
+    if (on) {
+        uv_ref((uv_handle_t *)&raw->poll);
+    } else {
+        uv_unref((uv_handle_t *)&raw->poll);
+    }
+}
+
 /* A file takes all, or fails. */
 static ssize_t write_file(const struct raw *raw, const struct iovec *pieces, int count)
 {
@@ -417,10 +431,10 @@ static ssize_t write_pieces(struct tk_carrier *carrier, const struct iovec *piec
     }
     if (sent >= 0 && (size_t)sent < total(pieces, count)) {
         raw->wants_out = true;
-        uv_ref((uv_handle_t *)&raw->poll); /* what is to be sent keeps the loop going */
+        hold(raw, true);
         set_interest(raw, false);
-    } else {
-        uv_unref((uv_handle_t *)&raw->poll);
+    } else if (raw->held) {
+        hold(raw, false);
     }
     return sent;
 }
@@ -564,7 +578,7 @@ static bool linger(struct raw *raw)
     raw->patience = patience;
     raw->wants_in = false;
     raw->wants_out = true;
-    uv_ref((uv_handle_t *)&raw->poll);
+    hold(raw, true);
     set_interest(raw, true);
     return true;
 }
