@@ -12,6 +12,8 @@ load_part("coroutine")(M, core)
 load_part("joining")(M, core)
 load_part("periodic")(M, core)
 load_part("scope")(M, core)
+load_part("stream")(M, core)
+load_part("net")(M, core)
 load_part("throw")(M, core)
 
 -- What few programs need is loaded when one of its functions is first asked for, for the sake of

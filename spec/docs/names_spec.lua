@@ -115,8 +115,15 @@ end)
 local some = tasklet.new(function() end)
 local channel = tasklet.channel()
 
+local stream = assert(tasklet.stream(assert(require "luv".socketpair())[1]))
+local server = assert(tasklet.net.listen{host = "127.0.0.1", port = 0})
+local udp = assert(tasklet.net.udp())
+
 -- By the word that stands for it in the reference.
 local objects = {
+    stream = stream,
+    server = server,
+    udp = udp,
     t = some,
     ch = channel,
     emitter = tasklet.Emitter{},
@@ -170,6 +177,12 @@ describe("the reference", function()
     for _, name in ipairs(keys_of(tasklet.mainloop)) do
         it("has an entry for mainloop." .. name, function()
             assert.is_truthy(entry_of("tasklet.mainloop", name))
+        end)
+    end
+
+    for _, name in ipairs(keys_of(tasklet.net)) do
+        it("has an entry for net." .. name, function()
+            assert.is_truthy(entry_of("tasklet.net", name))
         end)
     end
 
@@ -244,6 +257,8 @@ describe("the reference", function()
         learn("tasklet.Emitter", {"subclass"})
         learn("tasklet.WaitCondition", {"subclass"})
         learn("tasklet.mainloop", keys_of(tasklet.mainloop))
+        learn("tasklet.net", keys_of(tasklet.net))
+        learn("tasklet", {"stdin", "stdout", "stderr"})
         learn("Class", keys_of(tasklet.TaskletError))
         learn("coroutine", keys_of(coroutine))
         learn("testing", keys_of(testing))

@@ -121,6 +121,9 @@ enum {
     TABLE_MAILBOX,
     TABLE_EMITTER,
     TABLE_CHANNEL,
+    TABLE_STREAM,
+    TABLE_SERVER,
+    TABLE_UDP,
     TABLE_BODY, /* functions that start a tasklet: the body's frame and its handler */
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
@@ -150,7 +153,7 @@ struct tk_bind {
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate; /* of verbs */
     struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
@@ -278,6 +281,9 @@ static inline bool tk_is_own_source(const char *source)
     return strncmp(source, "=tasklet/", 9) == 0;
 }
 
+/* Pushes "file:line: " of the nearest Lua function of a script: the caller, even across a stack of
+ * C functions and of the library's own. */
+void tk_push_where(lua_State *L, struct tk_bind *bind);
 /* Raises a TaskletError with the caller's position. */
 RAISES int tk_raise(lua_State *L, const char *format, ...);
 /* The same with an error of that class. */

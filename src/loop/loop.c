@@ -1,6 +1,6 @@
 /*
  * The loop: see loop.h. It runs no script itself; the hook `run` does. Teardown: tk_loop_close,
- * once, in the order descriptors, children, signals, own handles, uv loop.
+ * once, in the order parts, descriptors, children, signals, own handles, uv loop.
  */
 #include "loop/loop.h"
 
@@ -405,6 +405,7 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     int rc;
 
     memset(loop, 0, sizeof *loop);
+    tk_list_init(&loop->parts);
     loop->hooks = hooks;
     loop->context = context;
     loop->timer_due = loop->alarm = UINT64_MAX;
@@ -442,10 +443,23 @@ static void note_open(uv_handle_t *handle, void *arg)
     }
 }
 
+static void close_parts(struct tk_loop *loop)
+{
+    struct tk_list *node;
+
+    while ((node = tk_list_first(&loop->parts)) != NULL) {
+        struct tk_loop_part *part = tk_container_of(node, struct tk_loop_part, node);
+
+        tk_list_remove(node);
+        part->close(part);
+    }
+}
+
 bool tk_loop_close(struct tk_loop *loop)
 {
     if (!loop->closing) {
         loop->closing = true;
+        close_parts(loop);
         tk_children_close(loop);
         tk_fds_close(loop);
         tk_signals_close(loop);
