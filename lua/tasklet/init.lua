@@ -41,7 +41,7 @@ setmetatable(core, {
 
 -- Parts of the module that most scripts do without are loaded when they are first asked for. Each
 -- sets what it is named after.
-local lazy = {}
+local lazy = { fs = "fs" }
 
 setmetatable(M, {
     __index = function(_, name)

@@ -138,6 +138,9 @@ local conditions = {
     WaitForChannel = tasklet.WaitForChannel(channel, "receive"),
 }
 
+-- Tables of functions in the module, loaded when they are first asked for.
+local parts = { "fs" }
+
 -- ---- both ways ----
 
 -- An entry of a constructor goes without the module's name.
@@ -171,6 +174,14 @@ describe("the reference", function()
         it("has an entry for mainloop." .. name, function()
             assert.is_truthy(entry_of("tasklet.mainloop", name))
         end)
+    end
+
+    for _, part in ipairs(parts) do
+        for _, name in ipairs(keys_of(tasklet[part])) do
+            it(("has an entry for %s.%s"):format(part, name), function()
+                assert.is_truthy(entry_of("tasklet." .. part, name))
+            end)
+        end
     end
 
     for _, name in ipairs(keys_of(testing)) do
@@ -247,6 +258,9 @@ describe("the reference", function()
         learn("Class", keys_of(tasklet.TaskletError))
         learn("coroutine", keys_of(coroutine))
         learn("testing", keys_of(testing))
+        for _, part in ipairs(parts) do
+            learn("tasklet." .. part, keys_of(tasklet[part]))
+        end
         learn("assert", {"resolves", "receives", "no_leaks"})
         for word, object in pairs(objects) do
             learn(word, members_of(object))
