@@ -6,8 +6,8 @@ local entries = fs.entries
 fs.entries = nil
 
 --- Goes through what is in a directory and below it: for each, its path and its type, a directory
---- before what is in it, the names of one directory in order. Links are not followed. Of a directory
---- that cannot be read the third value says why.
+--- before what is in it, the names of one directory in order. Links are not followed. Of a
+--- directory that cannot be read the third value says why.
 ---@param dir string
 ---@return (fun(): string?, string?, string?)? # nil if `dir` itself cannot be read
 ---@return string? message

@@ -223,7 +223,7 @@ end)
 
 describe("an operation", function()
     it("11 suspends only its tasklet", within(function(dir)
-        local fifo <close> = open_fifo(dir .. "/fifo")
+        local _ <close> = open_fifo(dir .. "/fifo")
         local reader = tasklet.run(fs.read_file, dir .. "/fifo")
         assert.equal("suspended", tostring(reader):match("%((.-)%)"))
         assert.equal("read_file: " .. dir .. "/fifo", reader.waiting_for)
@@ -234,7 +234,7 @@ describe("an operation", function()
     end))
 
     it("11 ends at once by a kill or a deadline, and leaves nothing behind", within(function(dir)
-        local fifo <close> = open_fifo(dir .. "/fifo")
+        local _ <close> = open_fifo(dir .. "/fifo")
         local before = tasklet.mainloop.now()
         local ok, err = pcall(tasklet.with_deadline, 0.02, fs.read_file, dir .. "/fifo")
         assert.is_false(ok)
@@ -270,7 +270,8 @@ describe("wrong arguments", function()
             { "bad argument #1 to 'stat' (path contains zeros)", function() fs.stat("a\0b") end },
             { "bad argument #2 to 'write_file' (string expected, got nil)",
                 function() fs.write_file("a", nil) end },
-            { "bad argument #3 to 'write_file' (unknown option 'atomc' (known: append, atomic, mode))",
+            { "bad argument #3 to 'write_file' (unknown option 'atomc'"
+                .. " (known: append, atomic, mode))",
                 function() fs.write_file("a", "", { atomc = true }) end },
             { "bad argument #3 to 'write_file' (option 'atomic': boolean expected, got number)",
                 function() fs.write_file("a", "", { atomic = 1 }) end },
