@@ -30,20 +30,12 @@ function core.check_stream(name, value)
     end
 end
 
--- The process' own streams, opened when they are first asked for.
-local standard = { stdin = 0, stdout = 1, stderr = 2 }
-
-setmetatable(M, {
-    __index = function(_, name)
-        local fd = standard[name]
-        if not fd then
-            return nil
-        end
-        local stream, message = core.open_standard(fd)
-        if not stream then
-            error(M.TaskletError(("%scannot open %s: %s"):format(core.caller(), name, message)), 0)
-        end
-        rawset(M, name, stream)
-        return stream
-    end,
-})
+--- Opens one of the process' own streams and keeps it in the module.
+function core.standard_stream(name, fd)
+    local stream, message = core.open_standard(fd)
+    if not stream then
+        error(M.TaskletError(("%scannot open %s: %s"):format(core.caller(), name, message)), 0)
+    end
+    rawset(M, name, stream)
+    return stream
+end

@@ -145,6 +145,9 @@ local conditions = {
     WaitForChannel = tasklet.WaitForChannel(channel, "receive"),
 }
 
+-- Tables of functions in the module, loaded when they are first asked for.
+local parts = { "fs", "net" }
+
 -- ---- both ways ----
 
 -- An entry of a constructor goes without the module's name.
@@ -180,10 +183,12 @@ describe("the reference", function()
         end)
     end
 
-    for _, name in ipairs(keys_of(tasklet.net)) do
-        it("has an entry for net." .. name, function()
-            assert.is_truthy(entry_of("tasklet.net", name))
-        end)
+    for _, part in ipairs(parts) do
+        for _, name in ipairs(keys_of(tasklet[part])) do
+            it(("has an entry for %s.%s"):format(part, name), function()
+                assert.is_truthy(entry_of("tasklet." .. part, name))
+            end)
+        end
     end
 
     for _, name in ipairs(keys_of(testing)) do
@@ -257,11 +262,13 @@ describe("the reference", function()
         learn("tasklet.Emitter", {"subclass"})
         learn("tasklet.WaitCondition", {"subclass"})
         learn("tasklet.mainloop", keys_of(tasklet.mainloop))
-        learn("tasklet.net", keys_of(tasklet.net))
         learn("tasklet", {"stdin", "stdout", "stderr"})
         learn("Class", keys_of(tasklet.TaskletError))
         learn("coroutine", keys_of(coroutine))
         learn("testing", keys_of(testing))
+        for _, part in ipairs(parts) do
+            learn("tasklet." .. part, keys_of(tasklet[part]))
+        end
         learn("assert", {"resolves", "receives", "no_leaks"})
         for word, object in pairs(objects) do
             learn(word, members_of(object))

@@ -153,7 +153,7 @@ struct tk_bind {
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate; /* of verbs */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate, *job; /* verbs' */
     struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
@@ -625,6 +625,9 @@ void tk_channel_open(lua_State *L, struct tk_bind *bind);
 /* emitter.c */
 struct tk_source *tk_to_source(lua_State *L, int index, const struct tk_bind *bind);
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals);
+
+/* fs.c */
+void tk_fs_open(lua_State *L, struct tk_bind *bind);
 
 /* require.c */
 void tk_require_open(lua_State *L, struct tk_bind *bind);

@@ -118,6 +118,7 @@ static int open_all(lua_State *L)
     tk_coroutine_open(L, bind);
     tk_require_open(L, bind);
     tk_census_open(L, bind);
+    tk_fs_open(L, bind);
     lua_pushcfunction(L, load_source);
     lua_pushliteral(L, "init");
     lua_call(L, 1, 1);
@@ -147,6 +148,7 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->answer = kind_named(bind, "answer");
     bind->channel = kind_named(bind, "WaitForChannel");
     bind->gate = kind_named(bind, "gate");
+    bind->job = kind_named(bind, "job");
     bind->hooks = hooks;
     bind->context = context;
     make_tables(L, bind);

@@ -469,11 +469,11 @@ bool tk_loop_close(struct tk_loop *loop)
         uv_close((uv_handle_t *)&loop->timer, on_closed_timer);
         uv_close((uv_handle_t *)&loop->wake, on_closed_wake);
     }
-    if (loop->inside || loop->uv->active_reqs.count > 0) {
+    if (loop->inside || loop->uv->active_reqs.count > loop->jobs) {
         return false; /* a request of luv's would call into a state that may be closed */
     }
-    while (loop->open > 0) {
-        uv_run(loop->uv, UV_RUN_NOWAIT);
+    while (loop->open > 0 || loop->jobs > 0) {
+        uv_run(loop->uv, loop->open > 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     }
     if (loop->owns) {
         bool open = false;
