@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,9 +93,35 @@ static void drained(struct tk_sink *sink)
     went(stream); /* nothing may have been left to flush */
 }
 
+static void opened(struct tk_sink *sink, int error)
+{
+    struct tk_stream *stream = (struct tk_stream *)sink;
+
+    stream->shakes = false;
+    if (error != 0) {
+        stream->ended = true;
+        stream->in_error = stream->out_error = error;
+        tk_bytes_finish(&stream->out);
+    }
+    tk_gate_fire(&stream->opening, stream->sched);
+    if (error != 0) {
+        came(stream);
+        went(stream);
+    }
+}
+
+static void reason(struct tk_sink *sink, const char *text)
+{
+    struct tk_stream *stream = (struct tk_stream *)sink;
+
+    free(stream->reason);
+    stream->reason = strdup(text);
+}
+
 /* Everybody goes on. */
 static void wake_all(struct tk_stream *stream)
 {
+    tk_gate_fire(&stream->opening, stream->sched);
     tk_gate_fire(&stream->reading, stream->sched);
     tk_gate_fire(&stream->writing, stream->sched);
     tk_gate_fire(&stream->readable, stream->sched);
@@ -109,6 +136,9 @@ static void forget(struct tk_stream *stream)
     stream->cursor = stream->scanned = 0;
     stream->carrier = NULL;
     stream->hub = NULL;
+    stream->shakes = false;
+    free(stream->reason);
+    stream->reason = NULL;
 }
 
 /* The loop goes. What a program has written to its output gets there, as stdio's does. */
@@ -132,6 +162,8 @@ static const struct tk_sink_ops sink_ops = {
     .received = received,
     .ended = ended,
     .drained = drained,
+    .opened = opened,
+    .reason = reason,
     .lost = lost,
 };
 
@@ -414,6 +446,13 @@ static void describe_writable(const struct tk_gate *gate, char *text, size_t siz
     tk_stream_describe(tk_container_of(gate, const struct tk_stream, writable), text, size);
 }
 
+static void describe_opening(const struct tk_gate *gate, char *text, size_t size)
+{
+    describe("beginning TLS with", tk_container_of(gate, const struct tk_stream, opening), text,
+             size);
+}
+
+static const struct tk_gate_ops opening_ops = {.describe = describe_opening};
 static const struct tk_gate_ops reading_ops = {
     .came = reader_came, .gone = reader_gone, .describe = describe_reading};
 static const struct tk_gate_ops writing_ops = {.gone = writer_gone, .describe = describe_writing};
@@ -433,6 +472,7 @@ void tk_stream_init(struct tk_stream *stream)
     tk_gate_init(&stream->writing, &writing_ops);
     tk_gate_init(&stream->readable, &readable_ops);
     tk_gate_init(&stream->writable, &writable_ops);
+    tk_gate_init(&stream->opening, &opening_ops);
 }
 
 int tk_stream_attach(struct tk_stream *stream, struct tk_sched *sched, struct tk_carrier *carrier,
@@ -557,7 +597,7 @@ void tk_stream_describe(const struct tk_stream *stream, char *text, size_t size)
     if (stream->standard >= 0) {
         name = standard[stream->standard];
     }
-    used = snprintf(text, size, "%s", name);
+    used = snprintf(text, size, "%s%s", stream->secure ? "tls " : "", name);
     if (fd < 0) {
         snprintf(text + used, size - (size_t)used, " (closed)");
     } else if (stream->kind == TK_STREAM_TCP || stream->kind == TK_STREAM_UNIX) {

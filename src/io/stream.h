@@ -46,6 +46,7 @@ struct tk_stream {
     struct tk_gate writing;  /* those that write, in a line */
     struct tk_gate readable; /* conditions */
     struct tk_gate writable;
+    struct tk_gate opening; /* verbs that wait until TLS has begun */
     struct {
         struct tk_list node;
         void (*flush)(struct tk_dirty *dirty);
@@ -61,6 +62,10 @@ struct tk_stream {
     bool ended;     /* all has come */
     bool blocked;   /* the carrier takes none for now */
     bool shut;      /* the end has been written */
+    bool shakes;    /* the carrier has not come to terms with its peer yet */
+    bool secure;    /* speaks TLS */
+    bool accepted;  /* the peer has connected, not we */
+    char *reason;   /* of an error, in words; NULL: it has no other than its own */
     int standard;   /* the descriptor of the process' that it stands for; -1: none */
     bool prompt;    /* what is written is sent at once */
     double timeout; /* seconds, of its verbs; negative: none */
