@@ -11,10 +11,6 @@ RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table)
 {
     int at = bind->vacancies > 0 ? bind->vacant[bind->vacancies - 1] : bind->places + 1;
 
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        return 0;
-    }
     lua_rawseti(L, table, at);
     if (bind->vacancies > 0) {
         bind->vacancies--;
@@ -29,6 +25,10 @@ RAISES int tk_anchor(lua_State *L, struct tk_bind *bind)
 {
     int at;
 
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return 0;
+    }
     tk_push_table(L, bind, TABLE_ANCHORS);
     lua_insert(L, -2);
     at = tk_anchor_in(L, bind, lua_gettop(L) - 1);

@@ -144,7 +144,7 @@ enum tk_halt {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* of the script's string, which the table of names keeps */
+    const void *string; /* the script's, which the table of names keeps */
     struct tk_atom *atom;
 };
 
@@ -200,6 +200,7 @@ struct tk_bind {
     int *vacant;
     int vacancies, room_for_vacant;
     struct tk_name names[TK_NAMES_KEPT];
+    const void *attributes[4]; /* of messages: their names, which the table of names keeps */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -259,7 +260,7 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 
 /* Anchors the value on top and pops it. */
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
-/* The same where the table is at hand: at an absolute index or an upvalue. */
+/* The same, of what is not nil, where the table is at hand: at an absolute index or an upvalue. */
 RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table);
 void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);

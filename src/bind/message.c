@@ -12,12 +12,13 @@
 #include "bind/bind.h"
 #include "bind/module.h"
 
-enum { UV_NAME = 1, UV_DEST, UV_VALUE, UV_SENDER, UV_ASKER };
+enum { UV_NAME = 1, UV_DEST, UV_VALUE, UV_SENDER, PLAIN = UV_SENDER, UV_ASKER, UV_SERIAL };
 
 struct letter {
     const void *brand; /* that it is one */
-    uint64_t serial;   /* of the call; 0: none */
-    bool fields;       /* has fields of its own: in the table of fields */
+    const struct tk_bind *bind;
+    bool called; /* has a serial number, and who asks */
+    bool fields; /* has fields of its own: in the table of fields */
 };
 
 static const char brand = 'M';
@@ -50,12 +51,13 @@ enum { UP_META = 2, UP_ANCHORS = 3 };
 
 /* Pushes a message without a name. In place, as `post`: messages are sent in numbers. */
 __attribute__((always_inline)) static inline void push_letter(lua_State *L, struct tk_bind *bind,
-                                                              uint64_t serial)
+                                                              int values)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, values);
 
     letter->brand = &brand;
-    letter->serial = serial;
+    letter->bind = bind;
+    letter->called = values > PLAIN;
     letter->fields = false;
     lua_pushvalue(L, lua_upvalueindex(UP_META));
     lua_setmetatable(L, -2);
@@ -66,31 +68,24 @@ __attribute__((always_inline)) static inline void push_letter(lua_State *L, stru
 
 /* ---- the object ---- */
 
-/* The user value that the attribute at `index` is; 0: none of that name. */
-static int value_of(lua_State *L, int index)
+/* The user value that the attribute at `index` is; 0: none of that name. Short strings are the same
+ * if they are one object. */
+static inline int value_of(lua_State *L, const struct tk_bind *bind, int index)
 {
-    size_t length;
-    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+    const void *key = lua_topointer(L, index);
 
-    if (name == NULL) {
-        return 0;
+    for (int value = 1; value <= PLAIN; value++) {
+        if (key == bind->attributes[value - 1]) {
+            return value;
+        }
     }
-    switch (length) {
-    case 4:
-        return memcmp(name, "name", 4) == 0 ? UV_NAME : memcmp(name, "dest", 4) == 0 ? UV_DEST : 0;
-    case 5:
-        return memcmp(name, "value", 5) == 0 ? UV_VALUE : 0;
-    case 6:
-        return memcmp(name, "sender", 6) == 0 ? UV_SENDER : 0;
-    default:
-        return 0;
-    }
+    return 0;
 }
 
 /* Sets the attribute that the key at -2 names to the value at -1. */
 static void take_option(lua_State *L, struct tk_bind *bind, int message)
 {
-    int value = value_of(L, -2);
+    int value = value_of(L, bind, -2);
 
     if (value <= UV_NAME) {
         luaL_argerror(L, 2,
@@ -112,7 +107,7 @@ static int message_new(lua_State *L)
         luaL_typeerror(L, 1, "string");
     }
     lua_settop(L, 2);
-    push_letter(L, bind, 0);
+    push_letter(L, bind, PLAIN);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 3, UV_NAME);
     if (!lua_isnil(L, 2)) {
@@ -145,7 +140,7 @@ static void push_fields(lua_State *L, struct tk_bind *bind)
 __attribute__((flatten)) static int message_index(lua_State *L)
 {
     struct letter *letter = check_letter(L, 1);
-    int value = value_of(L, 2);
+    int value = value_of(L, letter->bind, 2);
 
     if (value != 0) {
         lua_getiuservalue(L, 1, value);
@@ -166,7 +161,7 @@ __attribute__((flatten)) static int message_index(lua_State *L)
 static int message_newindex(lua_State *L)
 {
     struct letter *letter = check_letter(L, 1);
-    int value = value_of(L, 2);
+    int value = value_of(L, letter->bind, 2);
 
     lua_settop(L, 3);
     if (value != 0) {
@@ -198,21 +193,21 @@ static const char *push_name(lua_State *L, int index)
 }
 
 /* The string at `index`, a name that was not used lately, takes its place among those that were. */
-static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index, size_t place)
+static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index,
+                                  struct tk_name *name)
 {
     size_t length;
     const char *text = lua_tolstring(L, index, &length);
-    struct tk_name *name = &bind->names[place];
     struct tk_atom *atom;
 
     index = lua_absindex(L, index);
     tk_push_table(L, bind, TABLE_NAMES);
     lua_pushvalue(L, index);
-    lua_rawseti(L, -2, (lua_Integer)place + 1);
+    lua_rawseti(L, -2, name - bind->names + 1);
     lua_pop(L, 1);
     atom = tk_atom_take(&bind->sched->atoms, text, length);
     tk_atom_drop(&bind->sched->atoms, name->atom);
-    name->text = atom == NULL ? NULL : text;
+    name->string = atom == NULL ? NULL : lua_topointer(L, index);
     name->atom = atom;
     if (atom == NULL) {
         luaL_error(L, "not enough memory");
@@ -220,15 +215,17 @@ static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index,
     return atom;
 }
 
-/* The name at `index`, a string, as an atom, which is held until the next name is asked for. */
-static struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
+/* The name at `index` as an atom, which is held until the next name is asked for; NULL: it is no
+ * string. */
+static inline struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
 {
-    const char *text = lua_tostring(L, index);
-    size_t place = ((uintptr_t)text >> 4) % TK_NAMES_KEPT;
+    const void *string = lua_topointer(L, index);
+    struct tk_name *name = &bind->names[((uintptr_t)string >> 4) % TK_NAMES_KEPT];
 
-    /* Strings that are kept have different addresses. */
-    return bind->names[place].text == text ? bind->names[place].atom
-                                           : learn_name(L, bind, index, place);
+    if (name->string == string && string != NULL) {
+        return name->atom; /* what is kept has an address of its own */
+    }
+    return lua_type(L, index) == LUA_TSTRING ? learn_name(L, bind, index, name) : NULL;
 }
 
 void tk_message_close(struct tk_bind *bind)
@@ -236,7 +233,7 @@ void tk_message_close(struct tk_bind *bind)
     for (size_t i = 0; i < TK_NAMES_KEPT; i++) {
         tk_atom_drop(&bind->sched->atoms, bind->names[i].atom);
         bind->names[i].atom = NULL;
-        bind->names[i].text = NULL;
+        bind->names[i].string = NULL;
     }
 }
 
@@ -268,10 +265,11 @@ static int deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body
     if (dest->task.state == TK_ENDED) {
         tk_raise(L, "message '%s' sent to a finished tasklet", push_name(L, index));
     }
-    if (lua_getiuservalue(L, index, UV_NAME) != LUA_TSTRING) {
+    lua_getiuservalue(L, index, UV_NAME);
+    name = atom_of(L, bind, -1);
+    if (name == NULL) {
         tk_raise(L, "the message's name is no string");
     }
-    name = atom_of(L, bind, -1);
     lua_pop(L, 1);
     lua_pushvalue(L, index);
     anchor = tk_anchor(L, bind);
@@ -431,11 +429,23 @@ static void check_name(lua_State *L, int arg)
     }
 }
 
+/* The tasklet at 1. Its metatable may be left on the stack. */
+static inline struct tk_body *check_dest(lua_State *L, struct tk_bind *bind)
+{
+    if (lua_getmetatable(L, 1)) {
+        if (lua_topointer(L, -1) == bind->class_tasklet) {
+            return lua_touserdata(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    return tk_check_body(L, 1, bind);
+}
+
 /* Pushes the message that is made of dest, name and value at 1, 2 and 3. */
 static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
-                      uint64_t serial)
+                      int values)
 {
-    push_letter(L, bind, serial);
+    push_letter(L, bind, values);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, UV_NAME);
     lua_pushvalue(L, 1);
@@ -467,15 +477,17 @@ static int module_send(lua_State *L)
     int anchor;
 
     tk_check_open(L, bind);
-    dest = tk_check_body(L, 1, bind);
-    check_name(L, 2);
+    dest = lua_gettop(L) < 3 ? tk_check_body(L, 1, bind) : check_dest(L, bind);
+    name = atom_of(L, bind, 2);
+    if (name == NULL) {
+        return luaL_typeerror(L, 2, "string");
+    }
     if (dest->task.state == TK_ENDED) {
         return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
     }
     lua_settop(L, 3);
-    name = atom_of(L, bind, 2);
     sender = tk_current(bind);
-    push_sent(L, bind, sender, 0);
+    push_sent(L, bind, sender, PLAIN);
     anchor = tk_anchor_in(L, bind, lua_upvalueindex(UP_ANCHORS));
     if (post(L, bind, dest, name, anchor, NULL) == TK_SENT_FULL) {
         tk_push_payload(L, bind, tk_payload(anchor));
@@ -542,12 +554,12 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, 4);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, PLAIN);
     int anchor;
 
     letter->brand = &brand;
-    letter->serial = 0;
-    letter->fields = false;
+    letter->bind = bind;
+    letter->called = letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
     lua_pushlstring(L, name->text, name->length);
@@ -626,9 +638,11 @@ static int module_call(lua_State *L)
         return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
     }
     lua_settop(L, 3);
-    push_sent(L, bind, body, ++bind->calls);
+    push_sent(L, bind, body, UV_SERIAL);
     tk_push_body(L, bind, body);
     lua_setiuservalue(L, 4, UV_ASKER);
+    lua_pushinteger(L, (lua_Integer)++bind->calls);
+    lua_setiuservalue(L, 4, UV_SERIAL);
     args[1].as.integer = (int64_t)bind->calls;
     if (seconds >= 0) {
         struct tk_arg time = {.given = true, .as.number = seconds * 1000};
@@ -660,18 +674,21 @@ static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
                                      const struct letter *letter)
 {
     const struct tk_body *asker;
+    uint64_t serial;
 
-    if (letter->serial == 0) {
+    if (!letter->called) {
         return NULL;
     }
+    lua_getiuservalue(L, 1, UV_SERIAL);
+    serial = (uint64_t)lua_tointeger(L, -1);
     lua_getiuservalue(L, 1, UV_ASKER);
     asker = tk_to_body(L, -1, bind);
-    lua_pop(L, 1); /* the message holds it */
+    lua_pop(L, 2); /* the message holds it */
     /* One that is about to go on for another reason does not wait any more. */
     if (asker != NULL && asker->task.state == TK_BLOCKED && asker->task.raise == TK_RAISE_NOTHING) {
         struct tk_answer *answer = (struct tk_answer *)verb_of(asker, bind->answer);
 
-        return answer == NULL || answer->serial != letter->serial ? NULL : answer;
+        return answer == NULL || answer->serial != serial ? NULL : answer;
     }
     return NULL;
 }
@@ -697,6 +714,20 @@ static int message_reply(lua_State *L)
     return tk_hand_over(L, bind, replied, 0);
 }
 
+/* Where the names of attributes are; they stay there. */
+static void learn_attributes(lua_State *L, struct tk_bind *bind)
+{
+    static const char *const names[PLAIN] = {"name", "dest", "value", "sender"};
+
+    tk_push_table(L, bind, TABLE_NAMES);
+    for (int i = 0; i < PLAIN; i++) {
+        lua_pushstring(L, names[i]);
+        bind->attributes[i] = lua_topointer(L, -1);
+        lua_rawseti(L, -2, TK_NAMES_KEPT + 1 + i);
+    }
+    lua_pop(L, 1);
+}
+
 /* Sets functions that make messages into the table on top. */
 static void set_makers(lua_State *L, struct tk_bind *bind, const luaL_Reg *functions)
 {
@@ -716,6 +747,7 @@ void tk_message_open(lua_State *L, struct tk_bind *bind)
     static const luaL_Reg access[] = {
         {"__index", message_index}, {"__newindex", message_newindex}, {NULL, NULL}};
 
+    learn_attributes(L, bind);
     set_makers(L, bind, module);
     lua_getfield(L, -1, "Tasklet");
     set_makers(L, bind, makers);
