@@ -633,7 +633,7 @@ static void the_task_itself_blocks_without_a_wait_of_its_own(void **state)
 {
     (void)state;
     for (int i = 1; i <= 3; i++) {
-        assert_int_equal(tk_mail_block(owner, &taker_kind), 0);
+        assert_int_equal(tk_mail_block(owner, &taker_kind, NULL), 0);
         assert_int_equal(owner->state, TK_BLOCKED);
         assert_int_equal(resume(), -1);
         give('a', i, NULL);

@@ -129,7 +129,7 @@ static int block(lua_State *L, struct tk_bind *bind, struct tk_body *owner, lua_
     body = tk_check_wait(L, bind);
     if (body == owner && deadline < 0) {
         tk_check_trap(L, body);
-        if (tk_mail_block(&body->task, bind->mail) < 0) {
+        if (tk_mail_block(&body->task, bind->mail, L) < 0) {
             return luaL_error(L, "not enough memory");
         }
     } else if (owner->task.state == TK_ENDED) {
@@ -146,11 +146,15 @@ static int taken(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind), *owner = (struct tk_body *)context;
-    struct tk_taker *taker = (struct tk_taker *)verb_of(body, bind->mail);
+    struct tk_taker *taker;
     void *payload = NULL;
     bool late = false;
 
     (void)status;
+    if (tk_mail_met(&body->task)) {
+        return 1; /* it is on top */
+    }
+    taker = (struct tk_taker *)verb_of(body, bind->mail);
     if (taker != NULL) {
         if (body->task.raise == TK_RAISE_NOTHING) {
             payload = tk_mail_taken(bind->sched, taker);

@@ -468,6 +468,30 @@ static int send_outside(lua_State *L, struct tk_bind *bind, struct tk_body *dest
     return wait_for_room(L, bind, 4, dest, sender, tk_check_timeout(L, bind, 5));
 }
 
+/*
+ * The message on top, popped, goes straight to who waits for it in `receive` or `popleft`, from
+ * stack to stack, if that one can be the next to run; then the caller gives way. Nothing runs in
+ * between that could wake it for another reason.
+ */
+static bool meet(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
+                 struct tk_body *dest, const struct tk_atom *name)
+{
+    struct tk_sched *sched = bind->sched;
+    lua_State *place = NULL;
+
+    if (dest->task.state == TK_BLOCKED && sender != NULL && sender->co == L &&
+        sched->batch == NULL && sched->budget > 0 && !bind->closely && tk_can_give_way(L, bind)) {
+        if (bind->notes) {
+            tk_note_sent(L, bind, dest, name);
+        }
+        place = tk_mail_meet(sched, &dest->task);
+    }
+    if (place != NULL) {
+        lua_xmove(L, place, 1);
+    }
+    return place != NULL;
+}
+
 /* send(dest, name, value) */
 static int module_send(lua_State *L)
 {
@@ -482,12 +506,17 @@ static int module_send(lua_State *L)
     if (name == NULL) {
         return luaL_typeerror(L, 2, "string");
     }
-    if (dest->task.state == TK_ENDED) {
-        return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
-    }
     lua_settop(L, 3);
     sender = tk_current(bind);
     push_sent(L, bind, sender, PLAIN);
+    if (meet(L, bind, sender, dest, name)) {
+        sender->task.sending = true;
+        tk_sched_hand_over(bind->sched, &sender->task);
+        return tk_give_way(L, bind, sent, (lua_KContext)bind);
+    }
+    if (dest->task.state == TK_ENDED) { /* not before now: a finalizer may have run */
+        return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
+    }
     anchor = tk_anchor_in(L, bind, lua_upvalueindex(UP_ANCHORS));
     if (post(L, bind, dest, name, anchor, NULL) == TK_SENT_FULL) {
         tk_push_payload(L, bind, tk_payload(anchor));
