@@ -43,23 +43,28 @@ void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor)
     lua_replace(L, -2);
 }
 
-/* Without memory to note it a place stays vacant for ever. */
-static void note_vacant(struct tk_bind *bind, int anchor)
+static bool make_room(struct tk_bind *bind)
 {
-    if (bind->vacancies == bind->room_for_vacant) {
-        int more = bind->room_for_vacant == 0 ? 64 : bind->room_for_vacant * 2;
-        int *vacant = realloc(bind->vacant, (size_t)more * sizeof *vacant);
+    int more = bind->room_for_vacant == 0 ? 64 : bind->room_for_vacant * 2;
+    int *vacant = realloc(bind->vacant, (size_t)more * sizeof *vacant);
 
-        if (vacant == NULL) {
-            return;
-        }
-        bind->vacant = vacant;
-        bind->room_for_vacant = more;
+    if (vacant == NULL) {
+        return false;
     }
-    bind->vacant[bind->vacancies++] = anchor;
+    bind->vacant = vacant;
+    bind->room_for_vacant = more;
+    return true;
 }
 
-static void vacate(lua_State *L, struct tk_bind *bind, int table, int anchor)
+/* Without memory to note it a place stays vacant for ever. */
+static inline void note_vacant(struct tk_bind *bind, int anchor)
+{
+    if (bind->vacancies < bind->room_for_vacant || make_room(bind)) {
+        bind->vacant[bind->vacancies++] = anchor;
+    }
+}
+
+static inline void vacate(lua_State *L, struct tk_bind *bind, int table, int anchor)
 {
     lua_pushboolean(L, 0);
     lua_rawseti(L, table, anchor);
