@@ -442,8 +442,7 @@ static inline struct tk_body *check_dest(lua_State *L, struct tk_bind *bind)
 }
 
 /* Pushes the message that is made of dest, name and value at 1, 2 and 3. */
-static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
-                      int values)
+static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender, int values)
 {
     push_letter(L, bind, values);
     lua_pushvalue(L, 2);
@@ -469,20 +468,21 @@ static int send_outside(lua_State *L, struct tk_bind *bind, struct tk_body *dest
 }
 
 /*
- * The message on top, popped, goes straight to who waits for it in `receive` or `popleft`, from
- * stack to stack, if that one can be the next to run; then the caller gives way. Nothing runs in
- * between that could wake it for another reason.
+ * The message on top, its name at 2, goes straight to who waits for it in `receive` or `popleft`,
+ * from stack to stack, and is popped, if that one can be the next to run; then the caller gives
+ * way. Nothing runs in between that could wake it for another reason.
  */
 static bool meet(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
-                 struct tk_body *dest, const struct tk_atom *name)
+                 struct tk_body *dest)
 {
     struct tk_sched *sched = bind->sched;
     lua_State *place = NULL;
 
     if (dest->task.state == TK_BLOCKED && sender != NULL && sender->co == L &&
-        sched->batch == NULL && sched->budget > 0 && !bind->closely && tk_can_give_way(L, bind)) {
+        sched->batch == NULL && sched->budget > 0 && bind->halt == 0 && !bind->closely &&
+        tk_can_give_way(L, bind)) {
         if (bind->notes) {
-            tk_note_sent(L, bind, dest, name);
+            tk_note_sent(L, bind, dest, atom_of(L, bind, 2));
         }
         place = tk_mail_meet(sched, &dest->task);
     }
@@ -509,7 +509,7 @@ static int module_send(lua_State *L)
     lua_settop(L, 3);
     sender = tk_current(bind);
     push_sent(L, bind, sender, PLAIN);
-    if (meet(L, bind, sender, dest, name)) {
+    if (meet(L, bind, sender, dest)) {
         sender->task.sending = true;
         tk_sched_hand_over(bind->sched, &sender->task);
         return tk_give_way(L, bind, sent, (lua_KContext)bind);

@@ -391,7 +391,7 @@ void *tk_mail_meet(struct tk_sched *sched, struct tk_task *task)
         return NULL;
     }
     tk_list_remove(&mail->own.node);
-    task->verbs = NULL; /* it was the only one */
+    task->verbs = mail->own.wait.as.next;
     mail->own.wait.task = NULL;
     mail->own.mail = NULL;
     mail->own.met = true;
