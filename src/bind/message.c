@@ -441,7 +441,7 @@ static inline struct tk_body *check_dest(lua_State *L, struct tk_bind *bind)
     return tk_check_body(L, 1, bind);
 }
 
-/* Pushes the message that is made of dest, name and value at 1, 2 and 3. */
+/* Pushes the message that is made of dest, name and value at 1, 2 and 3; there may be more. */
 static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender, int values)
 {
     push_letter(L, bind, values);
@@ -468,12 +468,12 @@ static int send_outside(lua_State *L, struct tk_bind *bind, struct tk_body *dest
 }
 
 /*
- * The message on top, its name at 2, goes straight to who waits for it in `receive` or `popleft`,
- * from stack to stack, and is popped, if that one can be the next to run; then the caller gives
- * way. Nothing runs in between that could wake it for another reason.
+ * The message on top, popped, goes straight to who waits for it in `receive` or `popleft`, from
+ * stack to stack, if that one can be the next to run; then the caller gives way. Nothing runs in
+ * between that could wake it for another reason.
  */
 static bool meet(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
-                 struct tk_body *dest)
+                 struct tk_body *dest, const struct tk_atom *name)
 {
     struct tk_sched *sched = bind->sched;
     lua_State *place = NULL;
@@ -482,7 +482,7 @@ static bool meet(lua_State *L, struct tk_bind *bind, const struct tk_body *sende
         sched->batch == NULL && sched->budget > 0 && bind->halt == 0 && !bind->closely &&
         tk_can_give_way(L, bind)) {
         if (bind->notes) {
-            tk_note_sent(L, bind, dest, atom_of(L, bind, 2));
+            tk_note_sent(L, bind, dest, name);
         }
         place = tk_mail_meet(sched, &dest->task);
     }
@@ -501,24 +501,33 @@ static int module_send(lua_State *L)
     int anchor;
 
     tk_check_open(L, bind);
-    dest = lua_gettop(L) < 3 ? tk_check_body(L, 1, bind) : check_dest(L, bind);
+    if (lua_gettop(L) < 3) {
+        dest = tk_check_body(L, 1, bind);
+        check_name(L, 2);
+        lua_settop(L, 3);
+    } else {
+        dest = check_dest(L, bind);
+    }
+    sender = tk_current(bind);
+    push_sent(L, bind, sender, PLAIN); /* finalizers may run here: what follows looks anew */
     name = atom_of(L, bind, 2);
     if (name == NULL) {
         return luaL_typeerror(L, 2, "string");
     }
-    lua_settop(L, 3);
-    sender = tk_current(bind);
-    push_sent(L, bind, sender, PLAIN);
-    if (meet(L, bind, sender, dest)) {
+    if (meet(L, bind, sender, dest, name)) {
         sender->task.sending = true;
         tk_sched_hand_over(bind->sched, &sender->task);
         return tk_give_way(L, bind, sent, (lua_KContext)bind);
     }
-    if (dest->task.state == TK_ENDED) { /* not before now: a finalizer may have run */
+    if (bind->notes) {
+        name = atom_of(L, bind, 2); /* finalizers may have run again */
+    }
+    if (dest->task.state == TK_ENDED) {
         return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
     }
     anchor = tk_anchor_in(L, bind, lua_upvalueindex(UP_ANCHORS));
     if (post(L, bind, dest, name, anchor, NULL) == TK_SENT_FULL) {
+        lua_settop(L, 3);
         tk_push_payload(L, bind, tk_payload(anchor));
         return send_outside(L, bind, dest, sender);
     }
