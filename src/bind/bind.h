@@ -600,6 +600,16 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
 RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                          const struct tk_kind *kind, const struct tk_arg *args);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* That of the verb's waits which is of that kind; NULL: there is none. */
+static inline struct tk_wait *tk_verb_of(const struct tk_body *body, const struct tk_kind *kind)
+{
+    struct tk_wait *wait = body->task.verbs;
+
+    while (wait != NULL && wait->kind != kind) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
 /* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
  * none.
  */

@@ -75,20 +75,9 @@ static bool may_go_on(lua_State *L, const struct tk_bind *bind)
     return !tk_can_give_way(L, bind);
 }
 
-/* The wait of the current verb that is of that kind. */
-static struct tk_wait *verb_of(const struct tk_body *body, const struct tk_kind *kind)
-{
-    struct tk_wait *wait = body->task.verbs;
-
-    while (wait != NULL && wait->kind != kind) {
-        wait = wait->as.next;
-    }
-    return wait;
-}
-
 static bool is_late(const struct tk_bind *bind, const struct tk_body *body)
 {
-    const struct tk_wait *timeout = verb_of(body, bind->timeout);
+    const struct tk_wait *timeout = tk_verb_of(body, bind->timeout);
 
     return timeout != NULL && timeout->pending > 0;
 }
@@ -160,7 +149,7 @@ static int taken(lua_State *L, int status, lua_KContext context)
     if (tk_mail_met(&body->task)) {
         return 1; /* it is on top */
     }
-    taker = (struct tk_taker *)verb_of(body, bind->mail);
+    taker = (struct tk_taker *)tk_verb_of(body, bind->mail);
     if (taker != NULL) {
         if (body->task.raise == TK_RAISE_NOTHING) {
             payload = tk_mail_taken(bind->sched, taker);

@@ -1,25 +1,12 @@
 /*
- * Messages: the object, sending, calling and replying. Mailboxes as scripts see them are in
- * mailbox.c.
+ * Messages: the object, and sending. Calling and replying are in call.c, mailboxes as scripts see
+ * them in mailbox.c.
  *
- * A Message is a userdata whose user values are its attributes; the core sees its name and an
- * anchor. That of a call has a serial number and knows who asks; both are out of a script's reach.
- * The answer finds its way by the number: it goes to the wait of the one who asks that has the same
- * one, if there still is one. So a late or a second answer finds nobody.
+ * The core sees a message's name and an anchor. One that goes to who waits for it in `receive` or
+ * `popleft` needs no anchor: it passes from stack to stack.
  */
-#include <string.h>
-
-#include "bind/bind.h"
+#include "bind/letter.h"
 #include "bind/module.h"
-
-enum { UV_NAME = 1, UV_DEST, UV_VALUE, UV_SENDER, PLAIN = UV_SENDER, UV_ASKER, UV_SERIAL };
-
-struct letter {
-    const void *brand; /* that it is one */
-    const struct tk_bind *bind;
-    bool called; /* has a serial number, and who asks */
-    bool fields; /* has fields of its own: in the table of fields */
-};
 
 static const char brand = 'M';
 
@@ -36,7 +23,7 @@ bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind)
     return to_letter(L, index) != NULL;
 }
 
-static struct letter *check_letter(lua_State *L, int index)
+RAISES struct letter *tk_check_letter(lua_State *L, int index)
 {
     struct letter *letter = to_letter(L, index);
 
@@ -46,9 +33,6 @@ static struct letter *check_letter(lua_State *L, int index)
     return letter;
 }
 
-/* Upvalues of the functions that make messages, behind the binding. */
-enum { UP_META = 2, UP_ANCHORS = 3 };
-
 /* Pushes a message without a name. In place, as `post`: messages are sent in numbers. */
 __attribute__((always_inline)) static inline void push_letter(lua_State *L, struct tk_bind *bind,
                                                               int values)
@@ -57,7 +41,7 @@ __attribute__((always_inline)) static inline void push_letter(lua_State *L, stru
 
     letter->brand = &brand;
     letter->bind = bind;
-    letter->called = values > PLAIN;
+    letter->called = values > PLAIN_LETTER;
     letter->fields = false;
     lua_pushvalue(L, lua_upvalueindex(UP_META));
     lua_setmetatable(L, -2);
@@ -74,7 +58,7 @@ static inline int value_of(lua_State *L, const struct tk_bind *bind, int index)
 {
     const void *key = lua_topointer(L, index);
 
-    for (int value = 1; value <= PLAIN; value++) {
+    for (int value = 1; value <= PLAIN_LETTER; value++) {
         if (key == bind->attributes[value - 1]) {
             return value;
         }
@@ -107,7 +91,7 @@ static int message_new(lua_State *L)
         luaL_typeerror(L, 1, "string");
     }
     lua_settop(L, 2);
-    push_letter(L, bind, PLAIN);
+    push_letter(L, bind, PLAIN_LETTER);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 3, UV_NAME);
     if (!lua_isnil(L, 2)) {
@@ -139,7 +123,7 @@ static void push_fields(lua_State *L, struct tk_bind *bind)
  * for. */
 __attribute__((flatten)) static int message_index(lua_State *L)
 {
-    struct letter *letter = check_letter(L, 1);
+    struct letter *letter = tk_check_letter(L, 1);
     int value = value_of(L, letter->bind, 2);
 
     if (value != 0) {
@@ -160,7 +144,7 @@ __attribute__((flatten)) static int message_index(lua_State *L)
 
 static int message_newindex(lua_State *L)
 {
-    struct letter *letter = check_letter(L, 1);
+    struct letter *letter = tk_check_letter(L, 1);
     int value = value_of(L, letter->bind, 2);
 
     lua_settop(L, 3);
@@ -177,7 +161,7 @@ static int message_newindex(lua_State *L)
 
 static int message_tostring(lua_State *L)
 {
-    check_letter(L, 1);
+    tk_check_letter(L, 1);
     lua_getiuservalue(L, 1, UV_NAME);
     lua_pushfstring(L, "Message('%s')", luaL_tolstring(L, -1, NULL));
     return 1;
@@ -255,9 +239,8 @@ __attribute__((always_inline)) static inline int post(lua_State *L, struct tk_bi
     return rc;
 }
 
-/* Gives the message at `index` to `dest`, as post. */
-static int deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body *dest,
-                   struct tk_room *room)
+RAISES int tk_message_deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body *dest,
+                              struct tk_room *room)
 {
     struct tk_atom *name;
     int anchor, rc;
@@ -294,25 +277,14 @@ static struct tk_body *destination(lua_State *L, struct tk_bind *bind, int index
     return dest;
 }
 
-/* The mailbox was full: the message at `index` goes outside, and `sender` waits. */
-static struct tk_room *go_outside(lua_State *L, struct tk_bind *bind, int index,
-                                  struct tk_body *dest, struct tk_body *sender)
+RAISES struct tk_room *tk_message_outside(lua_State *L, struct tk_bind *bind, int index,
+                                          struct tk_body *dest, struct tk_body *sender)
 {
     struct tk_arg arg = {.given = true, .as.task = &dest->task};
     struct tk_wait *wait = tk_verb_wait(L, bind, sender, bind->room, &arg);
 
-    deliver(L, bind, index, dest, (struct tk_room *)wait);
+    tk_message_deliver(L, bind, index, dest, (struct tk_room *)wait);
     return (struct tk_room *)wait;
-}
-
-static struct tk_wait *verb_of(const struct tk_body *body, const struct tk_kind *kind)
-{
-    struct tk_wait *wait = body->task.verbs;
-
-    while (wait != NULL && wait->kind != kind) {
-        wait = wait->as.next;
-    }
-    return wait;
 }
 
 enum outcome { SENT, LATE, LOST };
@@ -320,7 +292,7 @@ enum outcome { SENT, LATE, LOST };
 /* How the wait for room has ended. */
 static enum outcome room_outcome(struct tk_bind *bind, const struct tk_body *sender)
 {
-    const struct tk_room *room = (const struct tk_room *)verb_of(sender, bind->room);
+    const struct tk_room *room = (const struct tk_room *)tk_verb_of(sender, bind->room);
 
     return room == NULL ? SENT : room->lost ? LOST : room->message != NULL ? LATE : SENT;
 }
@@ -373,7 +345,7 @@ static int wait_for_room(lua_State *L, struct tk_bind *bind, int index, struct t
 
         tk_verb_wait(L, bind, sender, bind->timeout, &arg);
     }
-    go_outside(L, bind, index, dest, sender);
+    tk_message_outside(L, bind, index, dest, sender);
     tk_task_blocked(bind->sched, &sender->task);
     return tk_give_way(L, bind, let_in, index);
 }
@@ -391,7 +363,7 @@ RAISES int tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct
 
     tk_push_body(L, bind, sender);
     lua_setiuservalue(L, index, UV_SENDER);
-    if (deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
+    if (tk_message_deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
         return wait_for_room(L, bind, index, dest, sender, -1);
     }
     sender->task.sending = bind->sched->batch != NULL;
@@ -404,8 +376,8 @@ RAISES void tk_message_post(lua_State *L, struct tk_bind *bind, int index, struc
 
     tk_push_body(L, bind, sender);
     lua_setiuservalue(L, index, UV_SENDER);
-    if (deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
-        go_outside(L, bind, index, dest, sender);
+    if (tk_message_deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
+        tk_message_outside(L, bind, index, dest, sender);
         tk_task_blocked(bind->sched, &sender->task);
     } else {
         sender->task.sending = bind->sched->batch != NULL;
@@ -441,8 +413,8 @@ static inline struct tk_body *check_dest(lua_State *L, struct tk_bind *bind)
     return tk_check_body(L, 1, bind);
 }
 
-/* Pushes the message that is made of dest, name and value at 1, 2 and 3; there may be more. */
-static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender, int values)
+RAISES void tk_push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
+                         int values)
 {
     push_letter(L, bind, values);
     lua_pushvalue(L, 2);
@@ -509,7 +481,8 @@ static int module_send(lua_State *L)
         dest = check_dest(L, bind);
     }
     sender = tk_current(bind);
-    push_sent(L, bind, sender, PLAIN); /* finalizers may run here: what follows looks anew */
+    tk_push_sent(L, bind, sender,
+                 PLAIN_LETTER); /* finalizers may run here: what follows looks anew */
     name = atom_of(L, bind, 2);
     if (name == NULL) {
         return luaL_typeerror(L, 2, "string");
@@ -544,7 +517,7 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
 {
     struct tk_body *sender = tk_current(bind);
 
-    check_letter(L, 2);
+    tk_check_letter(L, 2);
     if (dest->task.state == TK_ENDED) {
         return tk_raise(L, "message '%s' sent to a finished tasklet", push_name(L, 2));
     }
@@ -553,7 +526,7 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
         lua_setiuservalue(L, 2, UV_DEST);
     }
     lua_settop(L, 2);
-    if (deliver(L, bind, 2, dest, NULL) == TK_SENT_FULL) {
+    if (tk_message_deliver(L, bind, 2, dest, NULL) == TK_SENT_FULL) {
         return raise_full(L, bind, dest);
     }
     if (sender != NULL) {
@@ -592,7 +565,7 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, PLAIN);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, PLAIN_LETTER);
     int anchor;
 
     letter->brand = &brand;
@@ -615,150 +588,13 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
     }
 }
 
-/* ---- calls ---- */
-
-/* Raises a TaskletError: who was called, at 1, has ended. It says why if that one failed. */
-static int raise_unanswered(lua_State *L, struct tk_bind *bind)
-{
-    struct tk_body *dest = lua_touserdata(L, 1);
-
-    tk_push_name(L, bind, 1);
-    tk_push_state_error(L, "tasklet '%s' ended without answering '%s'", lua_tostring(L, -1),
-                        lua_tostring(L, 2));
-    lua_pushvalue(L, 1);
-    lua_setfield(L, -2, "tasklet");
-    tk_push_failure(L, 1, dest);
-    lua_setfield(L, -2, "cause");
-    return lua_error(L);
-}
-
-/* Frame: dest, name. */
-static int answered(lua_State *L, int status, lua_KContext context)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *body = tk_current(bind);
-    struct tk_answer *answer = (struct tk_answer *)verb_of(body, bind->answer);
-    bool given = false, ended = false;
-
-    (void)status;
-    (void)context;
-    body->task.sending = false;
-    if (answer != NULL && body->task.raise == TK_RAISE_NOTHING) {
-        given = answer->given;
-        ended = answer->ended;
-        tk_push_payload(L, bind, answer->payload);
-        answer->payload = NULL;
-    }
-    tk_verb_done(bind, body);
-    tk_check_raise(L, bind);
-    if (given) {
-        return 1;
-    }
-    return ended ? raise_unanswered(L, bind)
-                 : tk_raise_class(L, "TimeoutError", "no answer in time");
-}
-
-/* call(dest, name, value, timeout): sends, waits for the answer, and returns it. */
-static int module_call(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *dest = tk_check_body(L, 1, bind), *body;
-    struct tk_arg args[2] = {{.given = true, .as.task = &dest->task}, {.given = true}};
-    lua_Number seconds;
-
-    check_name(L, 2);
-    seconds = tk_check_timeout(L, bind, 4);
-    body = tk_check_wait(L, bind);
-    if (dest == body) {
-        return tk_raise(L, "a tasklet cannot call itself");
-    }
-    if (dest->task.state == TK_ENDED) {
-        return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
-    }
-    lua_settop(L, 3);
-    push_sent(L, bind, body, UV_SERIAL);
-    tk_push_body(L, bind, body);
-    lua_setiuservalue(L, 4, UV_ASKER);
-    lua_pushinteger(L, (lua_Integer)++bind->calls);
-    lua_setiuservalue(L, 4, UV_SERIAL);
-    args[1].as.integer = (int64_t)bind->calls;
-    if (seconds >= 0) {
-        struct tk_arg time = {.given = true, .as.number = seconds * 1000};
-
-        tk_verb_wait(L, bind, body, bind->timeout, &time);
-    }
-    tk_verb_wait_args(L, bind, body, bind->answer, args);
-    if (deliver(L, bind, 4, dest, NULL) == TK_SENT_FULL) {
-        go_outside(L, bind, 4, dest, body)->quiet = true;
-    }
-    tk_task_blocked(bind->sched, &body->task);
-    body->task.sending = bind->sched->batch != NULL;
-    tk_sched_hand_over(bind->sched, NULL);
-    return tk_give_way(L, bind, answered, 0);
-}
-
-static int replied(lua_State *L, int status, lua_KContext context)
-{
-    (void)context;
-    if (status == LUA_YIELD) {
-        tk_check_raise(L, tk_bind_of(L));
-    }
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* The wait of the call that the message at 1 belongs to, if it is not over. */
-static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
-                                     const struct letter *letter)
-{
-    const struct tk_body *asker;
-    uint64_t serial;
-
-    if (!letter->called) {
-        return NULL;
-    }
-    lua_getiuservalue(L, 1, UV_SERIAL);
-    serial = (uint64_t)lua_tointeger(L, -1);
-    lua_getiuservalue(L, 1, UV_ASKER);
-    asker = tk_to_body(L, -1, bind);
-    lua_pop(L, 2); /* the message holds it */
-    /* One that is about to go on for another reason does not wait any more. */
-    if (asker != NULL && asker->task.state == TK_BLOCKED && asker->task.raise == TK_RAISE_NOTHING) {
-        struct tk_answer *answer = (struct tk_answer *)verb_of(asker, bind->answer);
-
-        return answer == NULL || answer->serial != serial ? NULL : answer;
-    }
-    return NULL;
-}
-
-/* message:reply(value): whether somebody still waited for it. */
-static int message_reply(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct letter *letter = check_letter(L, 1);
-    struct tk_answer *answer;
-
-    tk_check_open(L, bind);
-    lua_settop(L, 2);
-    answer = find_answer(L, bind, letter);
-    if (answer == NULL || answer->given || answer->ended) {
-        lua_pushboolean(L, 0);
-        return 1;
-    }
-    answer->payload = tk_payload(tk_anchor(L, bind));
-    answer->given = true;
-    bind->L = L;
-    tk_wait_fire_now(&answer->wait, bind->sched, NULL);
-    return tk_hand_over(L, bind, replied, 0);
-}
-
 /* Where the names of attributes are; they stay there. */
 static void learn_attributes(lua_State *L, struct tk_bind *bind)
 {
-    static const char *const names[PLAIN] = {"name", "dest", "value", "sender"};
+    static const char *const names[PLAIN_LETTER] = {"name", "dest", "value", "sender"};
 
     tk_push_table(L, bind, TABLE_NAMES);
-    for (int i = 0; i < PLAIN; i++) {
+    for (int i = 0; i < PLAIN_LETTER; i++) {
         lua_pushstring(L, names[i]);
         bind->attributes[i] = lua_topointer(L, -1);
         lua_rawseti(L, -2, TK_NAMES_KEPT + 1 + i);
@@ -778,10 +614,10 @@ static void set_makers(lua_State *L, struct tk_bind *bind, const luaL_Reg *funct
 /* The stack's top is the module's table. */
 void tk_message_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg makers[] = {{"send", module_send}, {"call", module_call}, {NULL, NULL}};
+    static const luaL_Reg makers[] = {{"send", module_send}, {"call", tk_call}, {NULL, NULL}};
     static const luaL_Reg tasklet[] = {{"send_message", send_message}, {NULL, NULL}};
     static const luaL_Reg module[] = {{"Message", message_new}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"reply", message_reply}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"reply", tk_reply}, {NULL, NULL}};
     static const luaL_Reg access[] = {
         {"__index", message_index}, {"__newindex", message_newindex}, {NULL, NULL}};
 
