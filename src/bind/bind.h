@@ -144,7 +144,7 @@ enum tk_halt {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* of the script's string, which the table of names keeps */
+    const void *string; /* the script's, which the table of names keeps */
     struct tk_atom *atom;
 };
 
@@ -200,6 +200,7 @@ struct tk_bind {
     int *vacant;
     int vacancies, room_for_vacant;
     struct tk_name names[TK_NAMES_KEPT];
+    const void *attributes[4]; /* of messages: their names, which the table of names keeps */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -259,7 +260,7 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 
 /* Anchors the value on top and pops it. */
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
-/* The same where the table is at hand: at an absolute index or an upvalue. */
+/* The same, of what is not nil, where the table is at hand: at an absolute index or an upvalue. */
 RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table);
 void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);
@@ -599,6 +600,16 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
 RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                          const struct tk_kind *kind, const struct tk_arg *args);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* That of the verb's waits which is of that kind; NULL: there is none. */
+static inline struct tk_wait *tk_verb_of(const struct tk_body *body, const struct tk_kind *kind)
+{
+    struct tk_wait *wait = body->task.verbs;
+
+    while (wait != NULL && wait->kind != kind) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
 /* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
  * none.
  */

@@ -88,6 +88,7 @@ static int noted(lua_State *L)
 RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
                          const struct tk_atom *name)
 {
+    lua_pushlstring(L, name->text, name->length); /* before a finalizer can make it go */
     tk_push_table(L, bind, TABLE_SENT);
     tk_push_body(L, bind, dest);
     lua_pushvalue(L, -1);
@@ -98,10 +99,10 @@ RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_bod
         lua_pushvalue(L, -2);
         lua_rawset(L, -5);
     }
-    lua_pushlstring(L, name->text, name->length);
+    lua_pushvalue(L, -4);
     lua_pushboolean(L, true);
     lua_rawset(L, -3);
-    lua_pop(L, 3);
+    lua_pop(L, 4);
 }
 
 /* sent(t, name): was it given a message of that name since `forget_sent`? */
