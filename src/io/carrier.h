@@ -36,8 +36,8 @@ struct tk_sink_ops {
     void (*ended)(struct tk_sink *sink, int error);
     /* It would take bytes again. If it cannot, `write` says why. */
     void (*drained)(struct tk_sink *sink);
-    /* What had to be agreed upon first is (0); or it cannot be: an error, which is the stream's from
-     * now on. From those carriers only that say so when they are made. */
+    /* What had to be agreed upon first is (0); or it cannot be: an error, which is the stream's
+     * from now on. From those carriers only that say so when they are made. */
     void (*opened)(struct tk_sink *sink, int error);
     /* Says in words why an error comes. */
     void (*reason)(struct tk_sink *sink, const char *text);
