@@ -1,5 +1,5 @@
--- A chat server. The tasklet of a connection waits for lines from its peer and for messages from the
--- others, in one yield: so it alone writes to its stream, and there is nothing to lock.
+-- A chat server. The tasklet of a connection waits for lines from its peer and for messages from
+-- the others, in one yield: so it alone writes to its stream, and there is nothing to lock.
 
 local tasklet = require "tasklet"
 local net = tasklet.net

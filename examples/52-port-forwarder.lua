@@ -1,6 +1,6 @@
 -- A port forwarder: what comes at one port goes to another, and back. Each direction is a tasklet
--- of a scope; when one side has written all, the other is told so by `shutdown`. A writer waits while its peer
--- is slow, and so does not read: a fast sender cannot fill the memory of the forwarder.
+-- of a scope; when one side has written all, the other is told so by `shutdown`. A writer waits
+-- while its peer is slow, and so does not read: a fast sender cannot fill the memory.
 
 local tasklet = require "tasklet"
 local net = tasklet.net

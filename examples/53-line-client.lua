@@ -1,6 +1,6 @@
--- A client of a protocol of lines that connects again when the connection breaks. Requests come as calls
--- from other tasklets, which know nothing of connections: a request that was under way when it broke is
--- simply sent again.
+-- A client of a protocol of lines that connects again when the connection breaks. Requests come as
+-- calls from other tasklets, which know nothing of connections: a request that was under way when
+-- it broke is simply sent again.
 
 local tasklet = require "tasklet"
 local net = tasklet.net
