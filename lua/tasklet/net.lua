@@ -252,7 +252,9 @@ function server:serve(f, options)
 
     for stream in self:connections() do
         count = count + 1
-        local t = M.new(attend, { name = "connection " .. tostring(stream) })
+        local t = M.new(attend, {
+            name = "connection " .. tostring(stream), daemon = M.current().daemon,
+        })
         t:add_join_callback(ended)
         t(f, stream)
         while most and count >= most and self:fileno() do

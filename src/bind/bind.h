@@ -524,6 +524,8 @@ int tk_traceback(lua_State *L);
 
 /* Notes where the message on top is made. */
 RAISES void tk_note_place(lua_State *L, struct tk_bind *bind);
+/* Notes where the object on top, which has `fileno` and `close`, is made. */
+RAISES void tk_note_made(lua_State *L, struct tk_bind *bind);
 /* Notes that a message of that name was given to a tasklet. */
 RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
                          const struct tk_atom *name);

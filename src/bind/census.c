@@ -73,6 +73,21 @@ RAISES void tk_note_place(lua_State *L, struct tk_bind *bind)
     lua_pop(L, 1);
 }
 
+RAISES void tk_note_made(lua_State *L, struct tk_bind *bind)
+{
+    int top = lua_gettop(L);
+
+    if (!bind->notes) {
+        return;
+    }
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "made");
+    lua_pushvalue(L, top);
+    tk_push_where(L, bind);
+    lua_rawset(L, -3);
+    lua_settop(L, top);
+}
+
 /* noted(message): "file:line" where it was made, or nil. */
 static int noted(lua_State *L)
 {
@@ -146,5 +161,7 @@ void tk_census_open(lua_State *L, struct tk_bind *bind)
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);
+    lua_newtable(L);
+    lua_setfield(L, -2, "made");
     lua_pop(L, 1);
 }

@@ -28,6 +28,7 @@ RAISES struct tk_socket *tk_new_socket(lua_State *L, struct tk_bind *bind,
     tk_socket_init(&object->socket, sort->name, sort->in_verb, sort->out_verb);
     tk_push_table(L, bind, sort->table);
     lua_setmetatable(L, -2);
+    tk_note_made(L, bind);
     return &object->socket;
 }
 

@@ -42,6 +42,7 @@ RAISES struct tk_stream *tk_new_stream(lua_State *L, struct tk_bind *bind)
     tk_stream_init(&object->stream);
     tk_push_table(L, bind, TABLE_STREAM);
     lua_setmetatable(L, -2);
+    tk_note_made(L, bind);
     return &object->stream;
 }
 
@@ -110,7 +111,7 @@ static int stream_close(lua_State *L)
 
 static int stream_gc(lua_State *L)
 {
-    tk_stream_close(tk_to_stream(L, 1));
+    tk_stream_collect(tk_to_stream(L, 1));
     return 0;
 }
 

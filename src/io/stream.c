@@ -141,11 +141,9 @@ static void forget(struct tk_stream *stream)
     stream->reason = NULL;
 }
 
-/* The loop goes. What a program has written to its output gets there, as stdio's does. */
-static void lost(struct tk_sink *sink)
+/* What a program has written to its output gets there though the program ends, as stdio's does. */
+static void drain(struct tk_stream *stream)
 {
-    struct tk_stream *stream = (struct tk_stream *)sink;
-
     while (stream->prompt && tk_bytes_count(&stream->out) > 0 && stream->out_error == 0) {
         struct pollfd fd = {.fd = tk_stream_descriptor(stream), .events = POLLOUT};
 
@@ -155,6 +153,14 @@ static void lost(struct tk_sink *sink)
         stream->blocked = false;
         tk_stream_flush(stream);
     }
+}
+
+/* The loop goes. */
+static void lost(struct tk_sink *sink)
+{
+    struct tk_stream *stream = (struct tk_stream *)sink;
+
+    drain(stream);
     forget(stream);
 }
 
@@ -536,7 +542,12 @@ void tk_stream_replace(struct tk_stream *stream, struct tk_carrier *carrier)
  * to become that of something else. */
 static void close_standard(int fd)
 {
-    int null = open("/dev/null", (fd == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    int null;
+
+    if (fd == 1) {
+        fflush(stdout);
+    }
+    null = open("/dev/null", (fd == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 
     if (null >= 0) {
         dup2(null, fd);
@@ -544,24 +555,36 @@ static void close_standard(int fd)
     }
 }
 
-void tk_stream_close(struct tk_stream *stream)
+static void close_stream(struct tk_stream *stream)
 {
     struct tk_carrier *carrier = stream->carrier;
 
-    if (carrier == NULL) {
-        return;
-    }
     tk_stream_flush(stream);
     if (stream->out_error != 0) {
         tk_bytes_finish(&stream->out);
     }
     stream->carrier = NULL;
     carrier->ops->close(carrier, &stream->out);
-    if (stream->standard >= 0) {
-        close_standard(stream->standard);
-    }
     forget(stream);
     wake_all(stream);
+}
+
+void tk_stream_close(struct tk_stream *stream)
+{
+    if (stream->carrier != NULL) {
+        close_stream(stream);
+        if (stream->standard >= 0) {
+            close_standard(stream->standard);
+        }
+    }
+}
+
+void tk_stream_collect(struct tk_stream *stream)
+{
+    if (stream->carrier != NULL) {
+        drain(stream);
+        close_stream(stream);
+    }
 }
 
 int tk_stream_descriptor(const struct tk_stream *stream)

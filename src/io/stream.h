@@ -90,6 +90,10 @@ void tk_stream_replace(struct tk_stream *stream, struct tk_carrier *carrier);
 /* Closes it: all who wait go on. What is unsent is sent in the background. Idempotent. */
 void tk_stream_close(struct tk_stream *stream);
 
+/* Nobody refers to it any more. As closing it, but the process' own descriptors stay open: others
+ * use them, too. */
+void tk_stream_collect(struct tk_stream *stream);
+
 /* Why nothing can be read, or written, any more; 0: it can. */
 int tk_stream_in_error(const struct tk_stream *stream);
 int tk_stream_out_error(const struct tk_stream *stream);
