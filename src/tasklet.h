@@ -95,6 +95,10 @@ struct tasklet_options {
     /* Not 0: time slices (tasklet.set_timeslice) are refused, for they need a handler of SIGRTMAX
      * - 2. */
     int no_signals;
+
+    /* Not 0: os.execute, what io.popen gives, and reading Lua's standard input suspend only their
+     * tasklet, where the caller can be suspended; else, as in Lua, the whole program. */
+    int waiting_io;
 };
 
 TASKLET_API void tasklet_options_init(struct tasklet_options *options);
