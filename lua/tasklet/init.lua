@@ -31,6 +31,21 @@ for part, names in pairs(parts) do
 end
 core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = warn }
 
+-- The same for parts of the module that scripts see.
+local visible = { process = { "process_options", "process", "process_run" } }
+local of_module = getmetatable(M)
+local elsewhere = of_module.__index
+
+function of_module.__index(module, name)
+    if not visible[name] then
+        return elsewhere(module, name)
+    end
+    for _, part in ipairs(visible[name]) do
+        load_part(part)(M, core)
+    end
+    return rawget(M, name)
+end
+
 setmetatable(core, {
     __index = function(_, name)
         local part = part_of[name]
