@@ -31,21 +31,6 @@ for part, names in pairs(parts) do
 end
 core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = warn }
 
--- The same for parts of the module that scripts see.
-local visible = { process = { "process_options", "process", "process_run" } }
-local of_module = getmetatable(M)
-local elsewhere = of_module.__index
-
-function of_module.__index(module, name)
-    if not visible[name] then
-        return elsewhere(module, name)
-    end
-    for _, part in ipairs(visible[name]) do
-        load_part(part)(M, core)
-    end
-    return rawget(M, name)
-end
-
 setmetatable(core, {
     __index = function(_, name)
         local part = part_of[name]
@@ -56,17 +41,22 @@ setmetatable(core, {
     end,
 })
 
--- Parts of the module that most scripts do without are loaded when they are first asked for. Each
--- sets what it is named after.
-local lazy = { fs = "fs", net = "net" }
+-- Parts of the module that most scripts do without are loaded when they are first asked for. The
+-- last of each list sets what it is named after.
+local lazy = {
+    fs = { "fs" },
+    net = { "net" },
+    process = { "process_options", "process", "process_run" },
+}
 -- The process' own streams are opened then.
 local standard = { stdin = 0, stdout = 1, stderr = 2 }
 
 setmetatable(M, {
     __index = function(_, name)
-        local part = lazy[name]
-        if part then
-            load_part(part)(M, core)
+        if lazy[name] then
+            for _, part in ipairs(lazy[name]) do
+                load_part(part)(M, core)
+            end
             return rawget(M, name)
         elseif standard[name] then
             return core.standard_stream(name, standard[name])

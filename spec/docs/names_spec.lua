@@ -108,8 +108,9 @@ local function members_of(object)
     return keys_of(table.unpack(tables))
 end
 
-local scope
+local scope, watch
 helper.within_loop(function()
+    watch = assert(tasklet.fs.watch(helper.root))
     tasklet.scope(function(s) scope = s end)
 end)
 local some = tasklet.new(function() end)
@@ -121,6 +122,7 @@ local udp = assert(tasklet.net.udp())
 
 -- By the word that stands for it in the reference.
 local objects = {
+    watch = watch,
     stream = stream,
     server = server,
     udp = udp,

@@ -675,7 +675,7 @@ RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct 
  * Metamethods that are among the methods are the class's. */
 static int hidden_class(lua_State *L)
 {
-    static const char *const metamethods[] = {"__close", "__tostring", NULL};
+    static const char *const metamethods[] = {"__call", "__close", "__tostring", NULL};
     struct tk_bind *bind = tk_bind_of(L);
     const char *name = luaL_checkstring(L, 1);
     const struct tk_kind *const *kind = bind->kinds;

@@ -202,7 +202,7 @@ static enum taken take_format(lua_State *L, struct tk_stream *stream, int index)
 /* ---- the verbs ---- */
 
 /* Raises if another one reads. Called by the verb when it begins. */
-static void check_turn(lua_State *L, struct tk_bind *bind, const struct tk_stream *stream)
+static void check_turn(lua_State *L, struct tk_bind *bind, struct tk_stream *stream)
 {
     const struct tk_gate_wait *other = tk_gate_first(&stream->reading);
     struct tk_body *body = tk_current(bind);
@@ -218,6 +218,7 @@ static void check_turn(lua_State *L, struct tk_bind *bind, const struct tk_strea
     if (other != NULL) {
         tk_gate_done(bind); /* of a generator that was left in the middle of it */
     }
+    tk_stream_look_again(stream);
 }
 
 /* There is more to come before the verb can go on with `k`. */

@@ -357,6 +357,7 @@ static int start(struct tk_carrier *carrier)
 
     raw->wants_in = true;
     if (raw->kind == TK_STREAM_FILE) {
+        raw->ended = false; /* it may be longer by now */
         read_file(raw);
     } else {
         set_interest(raw, false);

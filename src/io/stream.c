@@ -236,6 +236,13 @@ bool tk_stream_met(struct tk_stream *stream)
     }
 }
 
+void tk_stream_look_again(struct tk_stream *stream)
+{
+    if (stream->kind == TK_STREAM_FILE && stream->ended) {
+        stream->ended = stream->started = false;
+    }
+}
+
 void tk_stream_want(struct tk_stream *stream, enum tk_want want, size_t count)
 {
     stream->want = want;

@@ -104,6 +104,8 @@ const char *tk_stream_data(const struct tk_stream *stream, size_t *count);
 bool tk_stream_line(struct tk_stream *stream, size_t *length);
 /* Is there what a reader wants, or will no more come? */
 bool tk_stream_met(struct tk_stream *stream);
+/* A verb that reads begins: a file that has been read to its end may be longer by now. */
+void tk_stream_look_again(struct tk_stream *stream);
 /* A reader wants that; when it stands at the gate, or has stood there and goes on, it comes. */
 void tk_stream_want(struct tk_stream *stream, enum tk_want want, size_t count);
 void tk_stream_go_on(struct tk_stream *stream);
