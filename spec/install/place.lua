@@ -4,6 +4,7 @@
 local M = {}
 
 local helper = require "spec.helper"
+local lfs = require "lfs"
 
 ---@param word string
 ---@return string # the same for the shell
@@ -79,13 +80,22 @@ end
 ---Copies the tree: the files that are under version control, and nothing else.
 ---@param directory string is made
 function M.copy_tree(directory)
+    local names = {}
+    for name in M.run("cd $root; git ls-files -z", {root = helper.root}):gmatch("%Z+") do
+        -- One that has been removed, but not from version control, is gone.
+        if lfs.symlinkattributes(helper.root .. "/" .. name) then
+            names[#names + 1] = name .. "\0"
+        end
+    end
+    assert(#names > 0, "no files under version control")
+    local list = os.tmpname()
+    M.spill(list, table.concat(names))
     M.run([[
         mkdir $directory
-        cd $root
-        git ls-files -z | while IFS= read -r -d '' file; do
-            if [ -e "$file" ]; then printf '%s\0' "$file"; fi
-        done | tar --null -T - -cf - | tar -x -C $directory
-    ]], {root = helper.root, directory = directory})
+        tar -C $root --null -T $list -cf $list.tar
+        tar -C $directory -xf $list.tar
+        rm $list $list.tar
+    ]], {root = helper.root, directory = directory, list = list})
 end
 
 ---The version of the project.
