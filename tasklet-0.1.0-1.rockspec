@@ -13,14 +13,14 @@ description = {
     detailed = [[
         Tasklets wait for timeouts, messages, channels, descriptors, processes, signals and each
         other, while others run. They are scheduled in C, on libuv. Needs Linux, and to be built:
-        meson, ninja, pkg-config, libuv and Lua with their headers. If luv is installed, it runs on
+        meson, ninja, pkg-config, libuv, OpenSSL and Lua with their headers. If luv is installed, it runs on
         the same loop.
     ]],
     license = "MIT",
 }
 supported_platforms = { "linux" }
 dependencies = { "lua >= 5.4, < 5.5" }
-external_dependencies = { LIBUV = { header = "uv.h" } }
+external_dependencies = { LIBUV = { header = "uv.h" }, OPENSSL = { header = "openssl/ssl.h" } }
 build = {
     type = "command",
     build_command = [[
