@@ -15,7 +15,7 @@ local function run(script, redirect)
     local file = assert(io.open(path, "w"))
     file:write(script)
     file:close()
-    local pipe = assert(io.popen(("exec timeout 20 %s %s 2>%s %s"):format(
+    local pipe = assert(io.popen(("exec timeout 20 %s --virtual-time %s 2>%s %s"):format(
         quote(PROGRAM), path, errors, redirect or "</dev/null")))
     local out = pipe:read("a")
     local _, how, status = pipe:close()
