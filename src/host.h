@@ -18,6 +18,7 @@
 #include <pthread.h>
 
 #include "bind/module.h"
+#include "io/groups.h"
 #include "loop/loop.h"
 #include "tasklet.h"
 
@@ -54,6 +55,7 @@ struct tasklet_host {
     atomic_int dumping;     /* a dump is wanted */
     struct tk_hook hooks[TK_HOOKS];
     unsigned next_hook;
+    struct tk_groups groups;   /* children that it has started */
     pthread_t thread;          /* that the host belongs to */
     struct tk_watchdog guard;  /* testing.c: of a test's time */
     volatile unsigned guarded; /* it never changes: the limit is for all of it */
@@ -101,6 +103,9 @@ void tk_dump_woken(struct tasklet_host *host);
 void tk_virtual_open(lua_State *L, struct tasklet_host *host);
 /* As the host's options say. */
 void tk_virtual_set(struct tasklet_host *host);
+
+/* process.c: child processes. */
+void tk_process_open(lua_State *L, struct tasklet_host *host);
 
 /* testing.c: what tasklet.testing needs. */
 void tk_testing_open(lua_State *L, struct tasklet_host *host);

@@ -213,6 +213,7 @@ static void close_binding(struct tasklet_host *host)
         tk_report(host->bind);
         tk_close_all(host->bind);
         tk_bind_closed(host->bind);
+        tk_groups_close(&host->groups);
         host->bind = NULL;
     }
 }
@@ -284,6 +285,7 @@ static int open_host(lua_State *L)
     tk_mainloop_open(L, host);
     tk_virtual_open(L, host);
     tk_virtual_set(host);
+    tk_process_open(L, host);
     tk_testing_open(L, host);
     tk_luv_open(L, host);
     tk_bind_patch(L, host->bind);
@@ -307,6 +309,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     host->options = *options;
     host->in_lua = in_lua;
     host->L = options->lua;
+    host->groups.loop = &host->loop;
     host->thread = pthread_self();
     rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
     if (rc < 0) {

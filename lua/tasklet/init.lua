@@ -31,6 +31,17 @@ for part, names in pairs(parts) do
 end
 core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = warn }
 
+-- The same for parts of the module that scripts see.
+local visible = { process = { "process_options", "process", "process_run" } }
+setmetatable(M, {
+    __index = function(_, name)
+        for _, part in ipairs(visible[name] or {}) do
+            load_part(part)(M, core)
+        end
+        return rawget(M, name)
+    end,
+})
+
 setmetatable(core, {
     __index = function(_, name)
         local part = part_of[name]

@@ -472,9 +472,17 @@ static int start_daemon(lua_State *L)
     body = tk_body_make(L, bind, 2, 0, 1, false);
     body->task.daemon = true;
     body->internal = true;
+    bind->internals++;
     tk_tree_orphan(&body->task);
     tk_task_begin(bind->sched, &body->task, true);
     return tk_hand_over(L, bind, started, lua_gettop(L));
+}
+
+/* For the Lua part: owns(t): end_children(t) is called when it ends. */
+static int owns(lua_State *L)
+{
+    tk_check_body(L, 1, tk_bind_of(L))->owner = true;
+    return 0;
 }
 
 static int is_startable(lua_State *L)
@@ -491,7 +499,7 @@ void tk_start_open(lua_State *L, struct tk_bind *bind)
                                          {"bind", tasklet_bind},   {"start", tasklet_start},
                                          {"setup", tk_start_call}, {NULL, NULL}};
     static const luaL_Reg core[] = {
-        {"daemon", start_daemon}, {"is_startable", is_startable}, {NULL, NULL}};
+        {"daemon", start_daemon}, {"owns", owns}, {"is_startable", is_startable}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);

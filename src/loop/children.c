@@ -296,6 +296,27 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
     return 0;
 }
 
+int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pid,
+                      struct tk_fault *fault)
+{
+    struct tk_children *children = children_of(loop);
+    struct tk_child *child;
+
+    if (children == NULL) {
+        return tk_fault_memory(fault);
+    }
+    child = child_new(children, pid, NULL, fault);
+    if (child == NULL) {
+        return fault->code;
+    }
+    if (child->pidfd < 0) {
+        raise(SIGCHLD); /* its own may have come already */
+    }
+    tk_list_push(&child->watches, &watch->node);
+    watch->child = child;
+    return 0;
+}
+
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good)
 {
     struct tk_child *child = watch->child;

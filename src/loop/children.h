@@ -26,6 +26,13 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
                       struct tk_fault *fault);
 
 /*
+ * The same for a child that has been started just now and that nobody else knows: it is collected
+ * from the loop alone, so that others can be attached meanwhile. 0, or a negative code.
+ */
+int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pid,
+                      struct tk_fault *fault);
+
+/*
  * Nothing happens if it is not attached. Unless `for_good`, a watch stays where libuv is to collect
  * the child, for nobody could learn its status later; it is told as ever.
  */

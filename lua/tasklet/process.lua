@@ -1,0 +1,500 @@
+-- Child processes: tasklet.process. What must be done in C is in src/process.c; here is the policy:
+-- what is checked, who ends with whom, how an end comes about.
+--
+-- A child's state is apart from the object that scripts hold: the child goes its way if that is
+-- dropped. Two tasklets of the library's own serve it: the reaper from the beginning, which notes
+-- how it ended; the ender from the moment when it is to end.
+local M, core = ...
+
+local sys = core.children
+local checks = core.process_checks
+local bad, type_name = checks.bad, checks.type_name
+
+local Process = {}
+M.process = Process
+
+-- Seconds between TERM and KILL, unless the option `grace` says otherwise.
+local GRACE = 2
+local STDIO = { "stdin", "stdout", "stderr" }
+
+---@class ChildState
+---@field pid integer
+---@field name string the program
+---@field detached boolean?
+---@field terminal boolean?
+---@field grace number
+---@field owner Tasklet? it ends with that one
+---@field reaper Tasklet has ended when the child has
+---@field latch Tasklet? has ended when the child has, or was closed
+---@field ender Tasklet? has ended when the whole group has
+---@field over boolean? the child has ended
+---@field reason string?
+---@field status integer?
+---@field closed boolean?
+---@field released boolean? its group is of no interest any more
+---@field text string what `expect` has read and not used
+
+local states = setmetatable({}, { __mode = "k" }) -- by the object
+local owned = setmetatable({}, { __mode = "k" }) -- by tasklet: a set of states
+
+-- ---- how a child ends ----
+
+local function release(state)
+    if not state.released then
+        state.released = true
+        sys.release(state.pid)
+        local set = state.owner and owned[state.owner]
+        if set then
+            set[state] = nil
+        end
+    end
+end
+
+-- Waits until one of those who are left in the group of a child that has ended ends. False: nobody
+-- is left. Nil: somebody is, and `limit` has fired.
+local function await_member(state, limit)
+    local member = sys.alive(state.pid) and sys.member(state.pid)
+    if not member then
+        return false
+    end
+    local waits = { limit }
+    if member ~= true then
+        waits[#waits + 1] = M.WaitForIO(member)
+    end
+    local event = #waits > 0 and M.wait(waits)
+    if member ~= true then
+        sys.close(member)
+    end
+    return event and event ~= limit or nil
+end
+
+-- What a child leaves behind is its group's, and ends with the tasklet as it would have.
+local function linger(state)
+    repeat
+        local more = await_member(state)
+    until not more or state.ender
+    if not state.ender then
+        release(state)
+    end
+end
+
+local function reap(state)
+    local ended = M.WaitForProcess(state.pid)
+    M.wait(ended)
+    state.reason, state.status, state.over = ended.reason, ended.status, true
+    if not state.ender then
+        if not state.detached and sys.alive(state.pid) then
+            core.daemon(function() linger(state) end)
+        else
+            release(state)
+        end
+    end
+end
+
+-- TERM, a while, KILL.
+local function end_group(state)
+    local pid = state.pid
+    M.current().daemon = false -- the program goes on until this is over
+    local limit = M.WaitForTimeout(state.grace * 1000)
+    local late = false
+    if not state.over then
+        late = M.wait(M.WaitForTasklet(state.reaper), limit) == limit
+    end
+    while not late do
+        local more = await_member(state, limit)
+        if more == false then
+            break
+        end
+        late = more == nil
+    end
+    if late then
+        sys.send(pid, sys.signal_number("KILL"))
+        core.await(state.reaper)
+    end
+    release(state)
+end
+
+local function end_child(state)
+    if state.ender or state.released then
+        return
+    end
+    if state.terminal then
+        sys.send(state.pid, sys.signal_number("HUP"))
+    end
+    sys.send(state.pid, sys.signal_number("TERM"))
+    sys.send(state.pid, sys.signal_number("CONT"))
+    if not sys.closing() then -- else the teardown does the rest
+        state.ender = true -- it may be over when daemon returns
+        state.ender = core.daemon(function() end_group(state) end)
+    end
+end
+
+--- Called when a tasklet that owns children has ended.
+function core.end_children(t)
+    local set = owned[t]
+    if set then
+        owned[t] = nil
+        for state in pairs(set) do
+            end_child(state)
+        end
+    end
+end
+
+-- ---- starting ----
+
+local function env_list(env)
+    local list = {}
+    for name, content in pairs(env) do
+        list[#list + 1] = name .. "=" .. content
+    end
+    table.sort(list)
+    return list
+end
+
+-- Descriptors that are closed unless they are let go of.
+local Descriptors = {
+    __close = function(set)
+        for fd in pairs(set) do
+            sys.close(fd)
+        end
+    end,
+}
+
+-- The ends of a terminal: what the child gets, and the descriptors of this side.
+local function make_terminal(pty, kept, lent)
+    local size = type(pty) == "table" and pty or {}
+    local master, slave, code = sys.terminal(size.rows or 24, size.columns or 80)
+    if not master then
+        return nil, slave, code
+    end
+    kept[master], lent[slave] = true, true
+    local again, message, why = sys.duplicate(master)
+    if not again then
+        return nil, message, why
+    end
+    kept[again] = true
+    return { stdin = slave, stdout = slave, stderr = slave },
+        { stdin = again, stdout = master }
+end
+
+-- The same for pipes and whatever else the options say.
+local function make_ends(options, default, kept, lent)
+    local given, own = {}, {}
+    for i, name in ipairs(STDIO) do
+        local how = options[name] or default[name]
+        if how == "null" then
+            given[name] = -1
+        elseif how == "inherit" then
+            given[name] = i - 1
+        elseif how == "stdout" then
+            given[name] = given.stdout
+        elseif how == "pipe" then
+            local reads, writes, code = sys.pipe()
+            if not reads then
+                return nil, writes, code
+            end
+            if i == 1 then
+                given[name], own[name] = reads, writes
+            else
+                given[name], own[name] = writes, reads
+            end
+            lent[given[name]], kept[own[name]] = true, true
+        else
+            local fd, message, code
+            if math.type(how) == "integer" then
+                fd, message, code = sys.duplicate(how)
+            else
+                fd, message, code = sys.for_child(checks.descriptor_of(how))
+            end
+            if not fd then
+                return nil, message, code
+            end
+            given[name], lent[fd] = fd, true
+        end
+    end
+    return given, own
+end
+
+-- A child that reads the terminal of this process must be in the group that may.
+local function place_of(options, given)
+    if options.pty then
+        return "terminal"
+    elseif options.detached then
+        return "session"
+    elseif given.stdin == 0 and sys.is_terminal(0) then
+        return "joined"
+    end
+    return "group"
+end
+
+local new_child -- makes the object
+
+-- Starts a child: the object, or nil, a message, a code. `default` says what its ends are unless
+-- the options do.
+local function start(words, options, default)
+    local kept <close> = setmetatable({}, Descriptors)
+    local lent <close> = setmetatable({}, Descriptors)
+    local given, own, code
+    if options.pty then
+        given, own, code = make_terminal(options.pty, kept, lent)
+    else
+        given, own, code = make_ends(options, default, kept, lent)
+    end
+    if not given then
+        return nil, own, code
+    end
+    given.place = place_of(options, given)
+    given.env = options.env and env_list(options.env)
+    given.cwd = options.cwd
+    given.outlives = options.detached
+    local streams = {}
+    for _, name in ipairs(STDIO) do
+        local fd = own[name]
+        if fd then
+            local stream, message, why = core.stream(fd)
+            if not stream then
+                return nil, message, why
+            end
+            kept[fd], streams[name] = nil, stream
+        end
+    end
+    local pid, message, why = sys.start(words, given)
+    if not pid then
+        for _, stream in pairs(streams) do
+            stream:close()
+        end
+        return nil, message, why
+    end
+    local state = {
+        pid = pid, name = words[1], detached = options.detached, terminal = options.pty and true,
+        grace = options.grace or GRACE, owner = not options.detached and M.current() or nil,
+        text = "",
+    }
+    local child = new_child(pid, streams.stdin, streams.stdout, streams.stderr)
+    states[child] = state
+    state.reaper = core.daemon(function() reap(state) end)
+    if state.owner and not state.released then
+        local set = owned[state.owner]
+        if not set then
+            set = {}
+            owned[state.owner] = set
+            core.owns(state.owner)
+        end
+        set[state] = true
+    end
+    return child, state
+end
+
+-- ---- the object ----
+
+---@class Child : WaitForProcess
+---@field pid integer
+---@field stdin Stream?
+---@field stdout Stream?
+---@field stderr Stream?
+---@field reason string? how it ended: "exit" or "signal"
+---@field status integer? the code, or the signal
+local Child = {}
+
+-- The state of what a method was called on.
+local function state_of(child, name)
+    local state = states[child]
+    if not state then
+        error(("calling '%s' on bad self (child expected, got %s)"):format(name,
+            child == nil and "no value" or type_name(child)), 3)
+    end
+    return state
+end
+
+local function outcome(state)
+    if state.over and state.reason then
+        return state.reason == "exit" and state.status == 0 or nil, state.reason, state.status
+    elseif state.over then
+        return nil, "it is not known how the child ended", "ECHILD"
+    end
+    return nil, "the child was closed", "closed"
+end
+
+--- Waits until the child has ended: true or nil, "exit" or "signal", and the code, as os.execute
+--- has them.
+---@param timeout number? seconds
+---@return boolean? ok
+---@return string reason
+---@return integer|string code
+function Child:wait(timeout)
+    local state = state_of(self, "wait")
+    if timeout ~= nil then
+        core.check_number(1, "wait", timeout)
+    end
+    if not state.over and not state.closed then
+        if not state.latch then
+            state.close_latch = M.WaitForCall()
+            state.latch = core.daemon(function()
+                M.wait(M.WaitForTasklet(state.reaper), state.close_latch)
+            end)
+        end
+        if not core.within(state.latch, timeout) then
+            return nil, "the child is still running", "timeout"
+        end
+    end
+    return outcome(state)
+end
+
+--- Sends a signal to the child's process group.
+---@param signal integer|string? a number, "TERM" or "SIGTERM"; TERM if absent
+---@return boolean? ok
+---@return string? message
+---@return string? code
+function Child:kill(signal)
+    local state = state_of(self, "kill")
+    local number = signal == nil and sys.signal_number("TERM") or signal
+    if type(signal) == "string" then
+        number = sys.signal_number(signal)
+        if not number then
+            error(("bad argument #1 to 'kill' (there is no signal '%s')"):format(signal), 2)
+        end
+    elseif math.type(number) ~= "integer" or number < 0 or number > 64 then
+        error(("bad argument #1 to 'kill' (signal's name or number expected, got %s)"):format(
+            math.type(number) and tostring(number) or type_name(number)), 2)
+    end
+    if state.released or not sys.send(state.pid, number) then
+        return nil, "the child has ended", "ESRCH"
+    end
+    return true
+end
+
+--- Closes the child's streams. Unless it is detached it ends: TERM, and KILL after a while; that
+--- goes on in the background. Whoever waits for it is told "closed".
+function Child:close()
+    local state = state_of(self, "close")
+    if state.closed then
+        return true
+    end
+    state.closed = true
+    for _, name in ipairs(STDIO) do
+        if self[name] then
+            self[name]:close()
+        end
+    end
+    if state.detached then
+        release(state)
+    else
+        end_child(state)
+    end
+    if state.close_latch then
+        state.close_latch()
+    end
+    return true
+end
+
+-- Finds the pattern that matches first: {index, captures...}, and drops the text up to its end.
+local function match(state, patterns)
+    local best, found
+    for i, pattern in ipairs(patterns) do
+        local result = table.pack(state.text:find(pattern))
+        if result[1] and (not found or result[1] < found[1]) then
+            best, found = i, result
+        end
+    end
+    if not found then
+        return nil
+    end
+    local text = state.text
+    state.text = text:sub(found[2] + 1)
+    if found.n == 2 then
+        return { best, text:sub(found[1], found[2]), n = 2 }
+    end
+    return { best, n = found.n - 1, table.unpack(found, 3, found.n) }
+end
+
+-- Kills a tasklet that is not needed any more.
+local Helper = { __close = function(helper) helper.task:kill() end }
+
+local function expect(child, state, patterns, timeout)
+    local result = match(state, patterns)
+    local message, code
+    if not result then
+        local stdout = child.stdout
+        local helper <close> = setmetatable({}, Helper)
+        helper.task = core.daemon(function()
+            repeat
+                local data
+                data, message, code = stdout:read_some()
+                if data then
+                    state.text = state.text .. data
+                    result = match(state, patterns)
+                end
+            until result or not data
+        end)
+        if not core.within(helper.task, timeout) then
+            return nil, "nothing that was expected has come", "timeout"
+        end
+    end
+    if result then
+        return table.unpack(result, 1, result.n)
+    end
+    return nil, message or "the output has ended", code or "closed"
+end
+
+--- Reads the child's output until one of the patterns matches: its index and captures, the whole
+--- match if there are none. Of several that match, the one that does so first in the text. What
+--- stands behind the match is kept for the next time.
+---@param options table patterns, and `timeout`: seconds
+---@return integer? index
+---@return string ...
+function Child:expect(options)
+    local state = state_of(self, "expect")
+    local patterns = checks.table("expect", 2, options, checks.expect, checks.of_type("string"))
+    for i, pattern in ipairs(patterns) do
+        local ok, message = pcall(string.find, "", pattern)
+        if not ok then
+            error(("bad argument #1 to 'expect' (at %d: %s)"):format(i, message), 2)
+        end
+    end
+    if not self.stdout then
+        core.raise_state("the child's output does not come here")
+    end
+    return expect(self, state, patterns, options.timeout)
+end
+
+function Child:__close()
+    self:close()
+end
+
+function Child:__tostring()
+    local state = states[self]
+    local how = "running"
+    if state.over and state.reason then
+        how = ("%s %d"):format(state.reason, state.status)
+    elseif state.over then
+        how = "ended"
+    elseif state.closed then
+        how = "closed"
+    end
+    return ("child %d '%s' (%s)"):format(state.pid, state.name, how)
+end
+
+new_child = core.hidden_class("child", Child)
+
+--- Starts a child: `spawn{"cmd", "arg", ..., cwd=, env=, stdin=, stdout=, stderr=, pty=, detached=,
+--- grace=}`. It ends with the tasklet that starts it, unless `detached` is set.
+---@param options table
+---@return Child? child
+---@return string? message
+---@return string? code
+function Process.spawn(options)
+    local words = checks.words("spawn", 2, options, checks.spawn)
+    if options.pty and (options.stdin or options.stdout or options.stderr) then
+        bad("spawn", 2, "option 'pty': the child's ends are the terminal's, and not to be chosen")
+    end
+    local child, state, code = start(words, options,
+        { stdin = "pipe", stdout = "pipe", stderr = "pipe" })
+    if not child then
+        return nil, state, code
+    end
+    return child
+end
+
+core.process = {
+    start = start, end_child = end_child, states = states, Descriptors = Descriptors,
+}
