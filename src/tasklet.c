@@ -286,6 +286,9 @@ static int open_host(lua_State *L)
     tk_virtual_open(L, host);
     tk_virtual_set(host);
     tk_process_open(L, host);
+    if (host->options.waiting_io) {
+        tk_files_open(L, host);
+    }
     tk_testing_open(L, host);
     tk_luv_open(L, host);
     tk_bind_patch(L, host->bind);

@@ -230,7 +230,7 @@ describe("a signal", function()
         local result = run(PREAMBLE .. [[
             local slow <close> = setmetatable({}, {__close = function()
                 io.stderr:write("closing\n")
-                signal("TERM")
+                tasklet.shield(signal, 10, "TERM")
                 io.stderr:write("never\n")
             end})
             signal("TERM")

@@ -165,6 +165,7 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     options.virtual_time = cli->virtual_time;
     options.seeded = cli->seeded;
     options.seed = cli->seed;
+    options.waiting_io = !cli->blocking_io;
     struct tasklet_host *host;
     int status = tasklet_host_new(&options, &host);
     if (status < 0) return status;

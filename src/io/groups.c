@@ -132,6 +132,29 @@ pid_t tk_groups_start(struct tk_groups *groups, const struct tk_spawn *spawn,
     return pid;
 }
 
+int tk_groups_adopt(struct tk_groups *groups, pid_t pid)
+{
+    struct tk_group *group = calloc(1, sizeof *group);
+    struct tk_fault fault;
+
+    if (group == NULL) {
+        return -1;
+    }
+    group->pid = pid;
+    group->groups = groups;
+    group->outlives = group->released = true;
+    group->watch.ended = on_ended;
+    if (tk_map_set(&groups->by_pid, (uintptr_t)pid, group) < 0) {
+        free(group);
+        return -1;
+    }
+    if (tk_children_adopt(groups->loop, &group->watch, pid, &fault) < 0) {
+        group_free(group);
+        return -1;
+    }
+    return 0;
+}
+
 static struct tk_group *find(const struct tk_groups *groups, pid_t pid)
 {
     return tk_map_get(&groups->by_pid, (uintptr_t)pid);

@@ -25,6 +25,10 @@ struct tk_groups {
 pid_t tk_groups_start(struct tk_groups *groups, const struct tk_spawn *spawn,
                       struct tk_spawn_error *error);
 
+/* Sees to it that a child which somebody else has started, and which has not been waited for, is
+ * collected. 0, or a negative code. */
+int tk_groups_adopt(struct tk_groups *groups, pid_t pid);
+
 /* Sends a signal to the child's whole group; to the child alone if it has no group of its own.
  * False: nobody is there any more. */
 bool tk_groups_signal(struct tk_groups *groups, pid_t pid, int signo);

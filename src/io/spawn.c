@@ -200,7 +200,7 @@ static const char *search_path(const struct tk_spawn *spawn)
 /* All places where the program may be, for `become`; the caller frees it. NULL: no memory. */
 static char *list_places(const struct tk_spawn *spawn)
 {
-    const char *name = spawn->argv[0], *path;
+    const char *name = spawn->program != NULL ? spawn->program : spawn->argv[0], *path;
     size_t length = strlen(name), dirs = 1;
     char *list, *end;
 

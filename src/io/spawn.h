@@ -19,10 +19,11 @@ enum tk_spawn_place {
 
 /* All is borrowed for the call. */
 struct tk_spawn {
-    char *const *argv; /* the first word is the program: looked for in PATH, unless it has a '/' */
-    char *const *env;  /* "NAME=value"; NULL: that of this process */
-    const char *cwd;   /* NULL: that of this process */
-    int stdio[3];      /* descriptors of this process; negative: /dev/null */
+    const char *program; /* looked for in PATH, unless it has a '/'; NULL: the first of argv */
+    char *const *argv;
+    char *const *env; /* "NAME=value"; NULL: that of this process */
+    const char *cwd;  /* NULL: that of this process */
+    int stdio[3];     /* descriptors of this process; negative: /dev/null */
     enum tk_spawn_place place;
     bool outlives; /* else it is killed when the thread that starts it ends, however that comes */
 };
