@@ -33,14 +33,18 @@ core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = w
 
 -- The same for parts of the module that scripts see.
 local visible = { process = { "process_options", "process", "process_run" } }
-setmetatable(M, {
-    __index = function(_, name)
-        for _, part in ipairs(visible[name] or {}) do
-            load_part(part)(M, core)
-        end
-        return rawget(M, name)
-    end,
-})
+local of_module = getmetatable(M)
+local elsewhere = of_module.__index
+
+function of_module.__index(module, name)
+    if not visible[name] then
+        return elsewhere(module, name)
+    end
+    for _, part in ipairs(visible[name]) do
+        load_part(part)(M, core)
+    end
+    return rawget(M, name)
+end
 
 setmetatable(core, {
     __index = function(_, name)

@@ -6,7 +6,7 @@
 -- how it ended; the ender from the moment when it is to end.
 local M, core = ...
 
-local sys = core.children
+local sys, open_stream = core.children, M.stream
 local checks = core.process_checks
 local bad, type_name = checks.bad, checks.type_name
 
@@ -32,7 +32,6 @@ local STDIO = { "stdin", "stdout", "stderr" }
 ---@field status integer?
 ---@field closed boolean?
 ---@field released boolean? its group is of no interest any more
----@field text string what `expect` has read and not used
 
 local states = setmetatable({}, { __mode = "k" }) -- by the object
 local owned = setmetatable({}, { __mode = "k" }) -- by tasklet: a set of states
@@ -251,7 +250,7 @@ local function start(words, options, default)
     for _, name in ipairs(STDIO) do
         local fd = own[name]
         if fd then
-            local stream, message, why = core.stream(fd)
+            local stream, message, why = open_stream(fd)
             if not stream then
                 return nil, message, why
             end
@@ -268,7 +267,6 @@ local function start(words, options, default)
     local state = {
         pid = pid, name = words[1], detached = options.detached, terminal = options.pty and true,
         grace = options.grace or GRACE, owner = not options.detached and M.current() or nil,
-        text = "",
     }
     local child = new_child(pid, streams.stdin, streams.stdout, streams.stderr)
     states[child] = state
@@ -300,8 +298,8 @@ local Child = {}
 local function state_of(child, name)
     local state = states[child]
     if not state then
-        error(("calling '%s' on bad self (child expected, got %s)"):format(name,
-            child == nil and "no value" or type_name(child)), 3)
+        error(("%scalling '%s' on bad self (child expected, got %s)"):format(core.caller(), name,
+            child == nil and "no value" or type_name(child)), 0)
     end
     return state
 end
@@ -351,11 +349,11 @@ function Child:kill(signal)
     if type(signal) == "string" then
         number = sys.signal_number(signal)
         if not number then
-            error(("bad argument #1 to 'kill' (there is no signal '%s')"):format(signal), 2)
+            bad("kill", ("there is no signal '%s'"):format(signal))
         end
     elseif math.type(number) ~= "integer" or number < 0 or number > 64 then
-        error(("bad argument #1 to 'kill' (signal's name or number expected, got %s)"):format(
-            math.type(number) and tostring(number) or type_name(number)), 2)
+        bad("kill", ("signal's name or number expected, got %s"):format(
+            math.type(number) and tostring(number) or type_name(number)))
     end
     if state.released or not sys.send(state.pid, number) then
         return nil, "the child has ended", "ESRCH"
@@ -387,74 +385,79 @@ function Child:close()
     return true
 end
 
--- Finds the pattern that matches first: {index, captures...}, and drops the text up to its end.
-local function match(state, patterns)
+-- Finds the pattern that matches first: {index, captures...}, and the place where it ends.
+local function match(text, patterns)
     local best, found
     for i, pattern in ipairs(patterns) do
-        local result = table.pack(state.text:find(pattern))
+        local result = table.pack(text:find(pattern))
         if result[1] and (not found or result[1] < found[1]) then
             best, found = i, result
         end
     end
     if not found then
         return nil
+    elseif found.n == 2 then
+        return { best, text:sub(found[1], found[2]), n = 2 }, found[2]
     end
-    local text = state.text
-    state.text = text:sub(found[2] + 1)
-    if found.n == 2 then
-        return { best, text:sub(found[1], found[2]), n = 2 }
-    end
-    return { best, n = found.n - 1, table.unpack(found, 3, found.n) }
+    return { best, n = found.n - 1, table.unpack(found, 3, found.n) }, found[2]
 end
 
--- Kills a tasklet that is not needed any more.
-local Helper = { __close = function(helper) helper.task:kill() end }
+-- What has been read and is not used is given back to the stream, however the reading ends.
+local Reading = {
+    __close = function(reading)
+        reading.task:kill()
+        core.give_back(reading.stream, reading.text)
+    end,
+}
 
-local function expect(child, state, patterns, timeout)
-    local result = match(state, patterns)
-    local message, code
-    if not result then
-        local stdout = child.stdout
-        local helper <close> = setmetatable({}, Helper)
-        helper.task = core.daemon(function()
-            repeat
-                local data
-                data, message, code = stdout:read_some()
-                if data then
-                    state.text = state.text .. data
-                    result = match(state, patterns)
+local function expect(stream, patterns, timeout)
+    local reading <close> = setmetatable({ stream = stream, text = "" }, Reading)
+    local result, message, code
+    reading.task = core.daemon(function()
+        repeat
+            local data, place
+            data, message, code = stream:read_some()
+            if data then
+                reading.text = reading.text .. data
+                result, place = match(reading.text, patterns)
+                if result then
+                    reading.text = reading.text:sub(place + 1)
                 end
-            until result or not data
-        end)
-        if not core.within(helper.task, timeout) then
-            return nil, "nothing that was expected has come", "timeout"
-        end
+            end
+        until result or not data
+    end)
+    core.expect(reading.task, true)
+    if not core.within(reading.task, timeout) then
+        return nil, "nothing that was expected has come", "timeout"
     end
-    if result then
-        return table.unpack(result, 1, result.n)
+    local failed, err = core.outcome(reading.task)
+    if failed then -- somebody else reads from it
+        error(M.TaskletError(core.caller() .. core.shown(err)), 0)
+    elseif not result then
+        return nil, message or "the output has ended", code or "closed"
     end
-    return nil, message or "the output has ended", code or "closed"
+    return table.unpack(result, 1, result.n)
 end
 
 --- Reads the child's output until one of the patterns matches: its index and captures, the whole
 --- match if there are none. Of several that match, the one that does so first in the text. What
---- stands behind the match is kept for the next time.
+--- stands behind the match stays unread, and so does all if nothing matches in time.
 ---@param options table patterns, and `timeout`: seconds
 ---@return integer? index
 ---@return string ...
 function Child:expect(options)
-    local state = state_of(self, "expect")
-    local patterns = checks.table("expect", 2, options, checks.expect, checks.of_type("string"))
+    state_of(self, "expect")
+    local patterns = checks.table("expect", options, checks.expect, checks.of_type("string"))
     for i, pattern in ipairs(patterns) do
         local ok, message = pcall(string.find, "", pattern)
         if not ok then
-            error(("bad argument #1 to 'expect' (at %d: %s)"):format(i, message), 2)
+            bad("expect", ("at %d: %s"):format(i, message))
         end
     end
     if not self.stdout then
-        core.raise_state("the child's output does not come here")
+        error(M.TaskletError(core.caller() .. "the child's output does not come here"), 0)
     end
-    return expect(self, state, patterns, options.timeout)
+    return expect(self.stdout, patterns, options.timeout)
 end
 
 function Child:__close()
@@ -483,9 +486,9 @@ new_child = core.hidden_class("child", Child)
 ---@return string? message
 ---@return string? code
 function Process.spawn(options)
-    local words = checks.words("spawn", 2, options, checks.spawn)
+    local words = checks.words("spawn", options, checks.spawn)
     if options.pty and (options.stdin or options.stdout or options.stderr) then
-        bad("spawn", 2, "option 'pty': the child's ends are the terminal's, and not to be chosen")
+        bad("spawn", "option 'pty': the child's ends are the terminal's, and not to be chosen")
     end
     local child, state, code = start(words, options,
         { stdin = "pipe", stdout = "pipe", stderr = "pipe" })

@@ -114,23 +114,22 @@ Checks.pipeline = with {
 Checks.stage = { cwd = check_text, env = check_env }
 Checks.expect = { timeout = check_seconds }
 
--- Raises: the argument of the function `name` is wrong. `level` is that of the caller of whoever
--- calls this.
-local function bad(name, level, message)
-    error(("bad argument #1 to '%s' (%s)"):format(name, message), level + 1)
+-- Raises: the argument of the function `name` is wrong.
+local function bad(name, message)
+    error(("%sbad argument #1 to '%s' (%s)"):format(core.caller(), name, message), 0)
 end
 
 -- Checks a table whose list part has elements that `check` accepts, at least one, and whose other
 -- keys are known options. Returns the list alone.
-local function check_table(name, level, t, known, check)
+local function check_table(name, t, known, check)
     if type(t) ~= "table" then
-        bad(name, level + 1, "table expected, got " .. (t == nil and "no value" or type_name(t)))
+        bad(name, "table expected, got " .. (t == nil and "no value" or type_name(t)))
     end
     local list = {}
     for i = 1, #t do
         local wrong = check(t[i])
         if wrong then
-            bad(name, level + 1, ("at %d: %s"):format(i, wrong))
+            bad(name, ("at %d: %s"):format(i, wrong))
         end
         list[i] = t[i]
     end
@@ -143,17 +142,17 @@ local function check_table(name, level, t, known, check)
                     names[#names + 1] = option
                 end
                 table.sort(names)
-                bad(name, level + 1, ("unknown option '%s' (known: %s)"):format(tostring(key),
+                bad(name, ("unknown option '%s' (known: %s)"):format(tostring(key),
                     table.concat(names, ", ")))
             end
             local wrong = test(value)
             if wrong then
-                bad(name, level + 1, ("option '%s': %s"):format(key, wrong))
+                bad(name, ("option '%s': %s"):format(key, wrong))
             end
         end
     end
     if #list == 0 then
-        bad(name, level + 1, "nothing in the list")
+        bad(name, "nothing in the list")
     end
     return list
 end
@@ -165,13 +164,13 @@ local function check_word(value)
     return check_text(value)
 end
 
-function Checks.words(name, level, t, known)
-    local words = check_table(name, level + 1, t, known, check_word)
+function Checks.words(name, t, known)
+    local words = check_table(name, t, known, check_word)
     for i, word in ipairs(words) do
         words[i] = tostring(word)
     end
     if words[1] == "" then
-        bad(name, level + 1, "at 1: the program's name is empty")
+        bad(name, "at 1: the program's name is empty")
     end
     return words
 end

@@ -112,17 +112,17 @@ local function complaint(name, result, timeout)
     return ("'%s' %s%s"):format(name, what, tail ~= "" and ": " .. tail or "")
 end
 
--- Fails as the option `check` says. `level` is that of the script.
-local function not_started(options, level, message, code)
+-- Fails as the option `check` says.
+local function not_started(options, message, code)
     if options.check then
-        error(M.TaskletError(core.where(level) .. message, { code = code }), 0)
+        error(M.TaskletError(core.caller() .. message, { code = code }), 0)
     end
     return nil, message, code
 end
 
-local function check_current(level)
+local function check_current()
     if not M.current() then
-        error(M.TaskletError(core.where(level) .. "no tasklet is running"), 0)
+        error(M.TaskletError(core.caller() .. "no tasklet is running"), 0)
     end
 end
 
@@ -133,16 +133,16 @@ end
 ---@return string? message
 ---@return string? code
 function Process.run(options)
-    local words = checks.words("run", 2, options, checks.run)
+    local words = checks.words("run", options, checks.run)
     if options.input and options.stdin then
-        checks.bad("run", 2, "option 'input': there is an option 'stdin' as well")
+        checks.bad("run", "option 'input': there is an option 'stdin' as well")
     end
-    check_current(3)
+    check_current()
     local family <close> = setmetatable({}, Family)
     local child, state, code = start(words, options,
         { stdin = options.input and "pipe" or "null", stdout = "pipe", stderr = "pipe" })
     if not child then
-        return not_started(options, 3, state, code)
+        return not_started(options, state, code)
     end
     family[1] = child
     local out, err = child.stdout and {}, child.stderr and {}
@@ -158,7 +158,7 @@ function Process.run(options)
         result.ok, result.timed_out = false, true
     end
     if options.check and not result.ok then
-        error(M.TaskletError(core.where(3) .. complaint(words[1], result, options.timeout),
+        error(M.TaskletError(core.caller() .. complaint(words[1], result, options.timeout),
             { result = result }), 0)
     end
     return result
@@ -220,18 +220,18 @@ end
 ---@return string? message
 ---@return string? code
 function Process.pipeline(options)
-    local given = checks.table("pipeline", 2, options, checks.pipeline, checks.of_type("table"))
+    local given = checks.table("pipeline", options, checks.pipeline, checks.of_type("table"))
     local stages = {}
     for i, stage in ipairs(given) do
-        stages[i] = checks.words("pipeline", 2, stage, checks.stage)
+        stages[i] = checks.words("pipeline", stage, checks.stage)
         stages[i].cwd, stages[i].env = stage.cwd, stage.env
     end
-    check_current(3)
+    check_current()
     local family <close> = setmetatable({}, Family)
     local tasks, out, errors = {}, {}, {}
     local list, message, code = start_stages(stages, options, family, tasks, out, errors)
     if not list then
-        return not_started(options, 3, message, code)
+        return not_started(options, message, code)
     end
     local in_time = run_all(family, tasks, options.timeout)
     local results, all, failed = {}, {}, nil
@@ -249,7 +249,7 @@ function Process.pipeline(options)
         stages = results,
     }
     if options.check and not result.ok then
-        error(M.TaskletError(core.where(3) .. complaint(stages[failed or #list][1],
+        error(M.TaskletError(core.caller() .. complaint(stages[failed or #list][1],
             { timed_out = result.timed_out, code = result.code, signal = result.signal,
                 stderr = shown.stderr }, options.timeout), { result = result }), 0)
     end

@@ -113,6 +113,9 @@ void tk_stream_advance(struct tk_stream *stream, size_t count);
 void tk_stream_consume(struct tk_stream *stream);
 void tk_stream_unread(struct tk_stream *stream);
 
+/* Puts bytes in front of what has come, while no verb reads. False: no memory. */
+bool tk_stream_give_back(struct tk_stream *stream, const char *data, size_t count);
+
 /* Takes what it can of the bytes, for the verb whose turn it is; returns how many. */
 size_t tk_stream_write(struct tk_stream *stream, const char *data, size_t count);
 /* Sends what it can. */
