@@ -103,9 +103,24 @@ describe("when the program ends its children end", function()
 
     it("and are given that while", function()
         check([[
-            start { script = "trap 'sleep 0.5; echo done >&3; exit' TERM; "
-                .. "sleep 60 >/dev/null & echo $!; wait", grace = 20 }
-        ]], 0)
+            local file = assert(io.open(arg[1], "w"))
+            local child = assert(tasklet.process.spawn {
+                "sh", "-c", "trap 'sleep 0.5; echo done; exit' TERM; echo ready >&2; "
+                    .. "while :; do sleep 0.01; done",
+                stdout = file, grace = 60,
+            })
+            child.stderr:read("l")
+            print(child.pid)
+            print(child.pid)
+        ]], 0, function(script, options)
+            local path = os.tmpname()
+            options.args = { path }
+            local result = helper.run_file(script, options)
+            local file <close> = assert(io.open(path))
+            assert.equal("done\n", file:read("a"))
+            os.remove(path)
+            return result
+        end)
     end)
 
     it("by os.exit, also those that do not end by themselves", function()
