@@ -21,6 +21,8 @@ local parts = {
     explain = { "write_dump", "dump_text", "sorted_tasklets", "idle_reasons", "quoted_name",
         "deadlock" },
     lint = { "lint_tell", "lint_scan" },
+    process_options = { "process_checks" },
+    process_run = { "process_runs" },
     tls = { "check_tls", "tls_server", "tls_client", "starttls" },
 }
 local part_of = {}
@@ -30,21 +32,6 @@ for part, names in pairs(parts) do
     end
 end
 core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = warn }
-
--- The same for parts of the module that scripts see.
-local visible = { process = { "process_options", "process", "process_run" } }
-local of_module = getmetatable(M)
-local elsewhere = of_module.__index
-
-function of_module.__index(module, name)
-    if not visible[name] then
-        return elsewhere(module, name)
-    end
-    for _, part in ipairs(visible[name]) do
-        load_part(part)(M, core)
-    end
-    return rawget(M, name)
-end
 
 setmetatable(core, {
     __index = function(_, name)
@@ -58,7 +45,7 @@ setmetatable(core, {
 
 -- Parts of the module that most scripts do without are loaded when they are first asked for. Each
 -- sets what it is named after.
-local lazy = { fs = "fs", net = "net" }
+local lazy = { fs = "fs", net = "net", process = "process" }
 -- The process' own streams are opened then.
 local standard = { stdin = 0, stdout = 1, stderr = 2 }
 

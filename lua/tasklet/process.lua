@@ -501,3 +501,6 @@ end
 core.process = {
     start = start, end_child = end_child, states = states, Descriptors = Descriptors,
 }
+
+-- Whole runs, and pipelines of them.
+Process.run, Process.pipeline = core.process_runs.run, core.process_runs.pipeline
