@@ -35,6 +35,11 @@ local STDIO = { "stdin", "stdout", "stderr" }
 
 local states = setmetatable({}, { __mode = "k" }) -- by the object
 local owned = setmetatable({}, { __mode = "k" }) -- by tasklet: a set of states
+local ending = {} -- a set of states that have an ender, and of which something is left
+
+local function name_of(state)
+    return ("child %d '%s'"):format(state.pid, state.name)
+end
 
 -- ---- how a child ends ----
 
@@ -42,6 +47,7 @@ local function release(state)
     if not state.released then
         state.released = true
         sys.release(state.pid)
+        ending[state] = nil
         local set = state.owner and owned[state.owner]
         if set then
             set[state] = nil
@@ -124,7 +130,17 @@ local function end_child(state)
     sys.send(state.pid, sys.signal_number("CONT"))
     if not sys.closing() then -- else the teardown does the rest
         state.ender = true -- it may be over when daemon returns
-        state.ender = core.daemon(function() end_group(state) end)
+        ending[state] = true
+        state.ender = core.daemon(function() end_group(state) end, name_of(state))
+    end
+end
+
+--- Waits until those are gone that are about to end.
+function core.await_children()
+    local state = next(ending)
+    while state do
+        core.await(state.ender)
+        state = next(ending)
     end
 end
 
@@ -268,9 +284,12 @@ local function start(words, options, default)
         pid = pid, name = words[1], detached = options.detached, terminal = options.pty and true,
         grace = options.grace or GRACE, owner = not options.detached and M.current() or nil,
     }
+    if core.note_child then
+        core.note_child(pid)
+    end
     local child = new_child(pid, streams.stdin, streams.stdout, streams.stderr)
     states[child] = state
-    state.reaper = core.daemon(function() reap(state) end)
+    state.reaper = core.daemon(function() reap(state) end, name_of(state))
     if state.owner and not state.released then
         local set = owned[state.owner]
         if not set then
@@ -329,7 +348,7 @@ function Child:wait(timeout)
             state.close_latch = M.WaitForCall()
             state.latch = core.daemon(function()
                 M.wait(M.WaitForTasklet(state.reaper), state.close_latch)
-            end)
+            end, name_of(state))
         end
         if not core.within(state.latch, timeout) then
             return nil, "the child is still running", "timeout"
@@ -405,8 +424,10 @@ end
 -- What has been read and is not used is given back to the stream, however the reading ends.
 local Reading = {
     __close = function(reading)
-        reading.task:kill()
-        core.give_back(reading.stream, reading.text)
+        if not sys.closing() then
+            reading.task:kill()
+            core.give_back(reading.stream, reading.text)
+        end
     end,
 }
 
@@ -425,7 +446,7 @@ local function expect(stream, patterns, timeout)
                 end
             end
         until result or not data
-    end)
+    end, "expect")
     core.expect(reading.task, true)
     if not core.within(reading.task, timeout) then
         return nil, "nothing that was expected has come", "timeout"
@@ -474,7 +495,7 @@ function Child:__tostring()
     elseif state.closed then
         how = "closed"
     end
-    return ("child %d '%s' (%s)"):format(state.pid, state.name, how)
+    return ("%s (%s)"):format(name_of(state), how)
 end
 
 new_child = core.hidden_class("child", Child)

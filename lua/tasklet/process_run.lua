@@ -21,7 +21,7 @@ local function collect(stream, texts)
             texts[#texts + 1] = data
             data = stream:read_some()
         end
-    end)
+    end, "the output of a child")
 end
 
 -- Writes all of it, as long as somebody reads, and then there is no more.
@@ -29,7 +29,7 @@ local function feed(stream, input)
     return core.daemon(function()
         stream:write(input)
         stream:close()
-    end)
+    end, "the input of a child")
 end
 
 -- Have all of them ended, by that time (of core.now)? Without one, as join.
