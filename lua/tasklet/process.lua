@@ -15,6 +15,11 @@ M.process = Process
 
 -- Seconds between TERM and KILL, unless the option `grace` says otherwise.
 local GRACE = 2
+-- Seconds that those may take to go who have been killed.
+local LAST = 1
+-- Milliseconds after which a group is looked at again whose members cannot be watched, where the
+-- system has no pidfds.
+local AGAIN = 20
 local STDIO = { "stdin", "stdout", "stderr" }
 
 ---@class ChildState
@@ -26,6 +31,7 @@ local STDIO = { "stdin", "stdout", "stderr" }
 ---@field owner Tasklet? it ends with that one
 ---@field reaper Tasklet has ended when the child has
 ---@field latch Tasklet? has ended when the child has, or was closed
+---@field linger WaitForCall? called when what it has left behind is to end
 ---@field ender Tasklet? has ended when the whole group has
 ---@field over boolean? the child has ended
 ---@field reason string?
@@ -62,23 +68,27 @@ local function await_member(state, limit)
     if not member then
         return false
     end
-    local waits = { limit }
-    if member ~= true then
-        waits[#waits + 1] = M.WaitForIO(member)
-    end
-    local event = #waits > 0 and M.wait(waits)
+    local ended = member == true and M.WaitForTimeout(AGAIN) or M.WaitForIO(member)
+    local event = M.wait(ended, limit)
     if member ~= true then
         sys.close(member)
     end
-    return event and event ~= limit or nil
+    return event ~= limit or nil
+end
+
+-- Waits until nobody is left. False: somebody is, and `limit` has fired.
+local function await_group(state, limit)
+    local more
+    repeat
+        more = await_member(state, limit)
+    until not more
+    return more == false
 end
 
 -- What a child leaves behind is its group's, and ends with the tasklet as it would have.
 local function linger(state)
-    repeat
-        local more = await_member(state)
-    until not more or state.ender
-    if not state.ender then
+    state.linger = M.WaitForCall()
+    if await_group(state, state.linger) then
         release(state)
     end
 end
@@ -105,16 +115,13 @@ local function end_group(state)
     if not state.over then
         late = M.wait(M.WaitForTasklet(state.reaper), limit) == limit
     end
-    while not late do
-        local more = await_member(state, limit)
-        if more == false then
-            break
-        end
-        late = more == nil
+    if not late and not await_group(state, limit) then
+        late = true
     end
     if late then
         sys.send(pid, sys.signal_number("KILL"))
         core.await(state.reaper)
+        await_group(state, M.WaitForTimeout(LAST * 1000))
     end
     release(state)
 end
@@ -122,6 +129,9 @@ end
 local function end_child(state)
     if state.ender or state.released then
         return
+    end
+    if state.linger then
+        state.linger()
     end
     if state.terminal then
         sys.send(state.pid, sys.signal_number("HUP"))
