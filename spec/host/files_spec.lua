@@ -48,8 +48,8 @@ describe("in the host program", function()
 
     it("others go on while what io.popen gave is read, by any format", function()
         assert.equal("one\n2\nthr\nee\n4\n5\n\nnil\texit\t3\n", output [[
-            local f = io.popen(("%s; echo one; %s; echo 2; %s; echo three; %s; echo 4; echo 5; exit 3")
-                :format(gate(), gate(), gate(), gate()))
+            local words = "%s; echo one; %s; echo 2; %s; echo three; %s; echo 4; echo 5; exit 3"
+            local f = io.popen(words:format(gate(), gate(), gate(), gate()))
             print(f:read("l"))
             print(f:read("n"))
             f:read("l")
@@ -115,8 +115,9 @@ describe("in the host program", function()
         os.remove(paths[2])
         os.remove(paths[3])
         local gate = "while ! test -e %s; do sleep 0.01; done"
-        local pipe = io.popen(("(%s; echo 42 rest; echo line; %s; printf end) | %s %s %s %s"):format(
-            gate:format(paths[2]), gate:format(paths[3]), helper.bin, table.unpack(paths)))
+        local words = "(%s; echo 42 rest; echo line; %s; printf end) | %s %s %s %s"
+        local pipe = io.popen(words:format(gate:format(paths[2]), gate:format(paths[3]), helper.bin,
+            table.unpack(paths)))
         local text = pipe:read("a")
         pipe:close()
         for _, path in ipairs(paths) do
@@ -178,6 +179,15 @@ true
             end)
             print(done)
         ]])
+    end)
+
+    it("commands have a status also if the end of children was to be ignored", function()
+        local words = [[bash -c "trap '' CHLD; exec '%s' -e '%s'"]]
+        local pipe = assert(io.popen(words:format(helper.bin,
+            "print(os.execute([[exit 4]]))"
+            .. " print(require([[tasklet]]).process.run({ [[sh]], [[-c]], [[exit 5]] }).code)")))
+        assert.equal("nil\texit\t4\n5\n", pipe:read("a"))
+        pipe:close()
     end)
 
     it("--blocking-io leaves Lua's own functions in place", function()
