@@ -1,7 +1,7 @@
 -- What does it cost to start a program and to wait for its end?
 --
--- process.lua N MB: N times `true`, one after the other, from a small process; then the same when this
--- process has so many megabytes more. What is reported is the median.
+-- process.lua N MB: N times `true`, one after the other, from a small process; then the same when
+-- this process has so many megabytes more. What is reported is the median.
 
 local here = arg[0]:match("^(.*/)") or "./"
 package.path = here .. "?.lua;" .. package.path

@@ -5,7 +5,7 @@
  * Teardown order (tasklet_host_free, and the guard's __gc when the Lua state goes first):
  *   1. coroutines of unfinished tasklets are closed: their <close> variables run, nothing may wait
  *   2. the binding is told that the scheduler goes: every function raises from now on
- *   3. the Lua state, if it is the host's own
+ *   3. children that are to end with the host; the Lua state, if it is the host's own
  *   4. the loop: watches, handles, and the uv loop if it is the host's own; then the scheduler
  *
  * Where luv has used the host's loop from a borrowed state, step 4 waits until that state is

@@ -21,6 +21,8 @@ local parts = {
     explain = { "write_dump", "dump_text", "sorted_tasklets", "idle_reasons", "quoted_name",
         "deadlock" },
     lint = { "lint_tell", "lint_scan" },
+    process_options = { "process_checks" },
+    process_run = { "process_runs" },
     tls = { "check_tls", "tls_server", "tls_client", "starttls" },
 }
 local part_of = {}
@@ -41,22 +43,17 @@ setmetatable(core, {
     end,
 })
 
--- Parts of the module that most scripts do without are loaded when they are first asked for. The
--- last of each list sets what it is named after.
-local lazy = {
-    fs = { "fs" },
-    net = { "net" },
-    process = { "process_options", "process", "process_run" },
-}
+-- Parts of the module that most scripts do without are loaded when they are first asked for. Each
+-- sets what it is named after.
+local lazy = { fs = "fs", net = "net", process = "process" }
 -- The process' own streams are opened then.
 local standard = { stdin = 0, stdout = 1, stderr = 2 }
 
 setmetatable(M, {
     __index = function(_, name)
-        if lazy[name] then
-            for _, part in ipairs(lazy[name]) do
-                load_part(part)(M, core)
-            end
+        local part = lazy[name]
+        if part then
+            load_part(part)(M, core)
             return rawget(M, name)
         elseif standard[name] then
             return core.standard_stream(name, standard[name])

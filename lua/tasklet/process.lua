@@ -15,6 +15,11 @@ M.process = Process
 
 -- Seconds between TERM and KILL, unless the option `grace` says otherwise.
 local GRACE = 2
+-- Seconds that those may take to go who have been killed.
+local LAST = 1
+-- Milliseconds after which a group is looked at again whose members cannot be watched, where the
+-- system has no pidfds.
+local AGAIN = 20
 local STDIO = { "stdin", "stdout", "stderr" }
 
 ---@class ChildState
@@ -26,6 +31,7 @@ local STDIO = { "stdin", "stdout", "stderr" }
 ---@field owner Tasklet? it ends with that one
 ---@field reaper Tasklet has ended when the child has
 ---@field latch Tasklet? has ended when the child has, or was closed
+---@field linger WaitForCall? called when what it has left behind is to end
 ---@field ender Tasklet? has ended when the whole group has
 ---@field over boolean? the child has ended
 ---@field reason string?
@@ -35,6 +41,11 @@ local STDIO = { "stdin", "stdout", "stderr" }
 
 local states = setmetatable({}, { __mode = "k" }) -- by the object
 local owned = setmetatable({}, { __mode = "k" }) -- by tasklet: a set of states
+local ending = {} -- a set of states that have an ender, and of which something is left
+
+local function name_of(state)
+    return ("child %d '%s'"):format(state.pid, state.name)
+end
 
 -- ---- how a child ends ----
 
@@ -42,6 +53,7 @@ local function release(state)
     if not state.released then
         state.released = true
         sys.release(state.pid)
+        ending[state] = nil
         local set = state.owner and owned[state.owner]
         if set then
             set[state] = nil
@@ -56,23 +68,27 @@ local function await_member(state, limit)
     if not member then
         return false
     end
-    local waits = { limit }
-    if member ~= true then
-        waits[#waits + 1] = M.WaitForIO(member)
-    end
-    local event = #waits > 0 and M.wait(waits)
+    local ended = member == true and M.WaitForTimeout(AGAIN) or M.WaitForIO(member)
+    local event = M.wait(ended, limit)
     if member ~= true then
         sys.close(member)
     end
-    return event and event ~= limit or nil
+    return event ~= limit or nil
+end
+
+-- Waits until nobody is left. False: somebody is, and `limit` has fired.
+local function await_group(state, limit)
+    local more
+    repeat
+        more = await_member(state, limit)
+    until not more
+    return more == false
 end
 
 -- What a child leaves behind is its group's, and ends with the tasklet as it would have.
 local function linger(state)
-    repeat
-        local more = await_member(state)
-    until not more or state.ender
-    if not state.ender then
+    state.linger = M.WaitForCall()
+    if await_group(state, state.linger) then
         release(state)
     end
 end
@@ -99,16 +115,13 @@ local function end_group(state)
     if not state.over then
         late = M.wait(M.WaitForTasklet(state.reaper), limit) == limit
     end
-    while not late do
-        local more = await_member(state, limit)
-        if more == false then
-            break
-        end
-        late = more == nil
+    if not late and not await_group(state, limit) then
+        late = true
     end
     if late then
         sys.send(pid, sys.signal_number("KILL"))
         core.await(state.reaper)
+        await_group(state, M.WaitForTimeout(LAST * 1000))
     end
     release(state)
 end
@@ -117,6 +130,9 @@ local function end_child(state)
     if state.ender or state.released then
         return
     end
+    if state.linger then
+        state.linger()
+    end
     if state.terminal then
         sys.send(state.pid, sys.signal_number("HUP"))
     end
@@ -124,7 +140,17 @@ local function end_child(state)
     sys.send(state.pid, sys.signal_number("CONT"))
     if not sys.closing() then -- else the teardown does the rest
         state.ender = true -- it may be over when daemon returns
-        state.ender = core.daemon(function() end_group(state) end)
+        ending[state] = true
+        state.ender = core.daemon(function() end_group(state) end, name_of(state))
+    end
+end
+
+--- Waits until those are gone that are about to end.
+function core.await_children()
+    local state = next(ending)
+    while state do
+        core.await(state.ender)
+        state = next(ending)
     end
 end
 
@@ -268,9 +294,12 @@ local function start(words, options, default)
         pid = pid, name = words[1], detached = options.detached, terminal = options.pty and true,
         grace = options.grace or GRACE, owner = not options.detached and M.current() or nil,
     }
+    if core.note_child then
+        core.note_child(pid)
+    end
     local child = new_child(pid, streams.stdin, streams.stdout, streams.stderr)
     states[child] = state
-    state.reaper = core.daemon(function() reap(state) end)
+    state.reaper = core.daemon(function() reap(state) end, name_of(state))
     if state.owner and not state.released then
         local set = owned[state.owner]
         if not set then
@@ -329,7 +358,7 @@ function Child:wait(timeout)
             state.close_latch = M.WaitForCall()
             state.latch = core.daemon(function()
                 M.wait(M.WaitForTasklet(state.reaper), state.close_latch)
-            end)
+            end, name_of(state))
         end
         if not core.within(state.latch, timeout) then
             return nil, "the child is still running", "timeout"
@@ -405,8 +434,10 @@ end
 -- What has been read and is not used is given back to the stream, however the reading ends.
 local Reading = {
     __close = function(reading)
-        reading.task:kill()
-        core.give_back(reading.stream, reading.text)
+        if not sys.closing() then
+            reading.task:kill()
+            core.give_back(reading.stream, reading.text)
+        end
     end,
 }
 
@@ -425,7 +456,7 @@ local function expect(stream, patterns, timeout)
                 end
             end
         until result or not data
-    end)
+    end, "expect")
     core.expect(reading.task, true)
     if not core.within(reading.task, timeout) then
         return nil, "nothing that was expected has come", "timeout"
@@ -474,7 +505,7 @@ function Child:__tostring()
     elseif state.closed then
         how = "closed"
     end
-    return ("child %d '%s' (%s)"):format(state.pid, state.name, how)
+    return ("%s (%s)"):format(name_of(state), how)
 end
 
 new_child = core.hidden_class("child", Child)
@@ -501,3 +532,6 @@ end
 core.process = {
     start = start, end_child = end_child, states = states, Descriptors = Descriptors,
 }
+
+-- Whole runs, and pipelines of them.
+Process.run, Process.pipeline = core.process_runs.run, core.process_runs.pipeline

@@ -1,9 +1,12 @@
 -- Child processes that are run to their end: tasklet.process.run and pipeline.
 local M, core = ...
 
-local Process, sys = M.process, core.children
+local sys = core.children
 local checks, start, end_child = core.process_checks, core.process.start, core.process.end_child
 local states, Descriptors = core.process.states, core.process.Descriptors
+
+local Runs = {}
+core.process_runs = Runs
 
 -- Seconds that are given to output which nobody alive in the group can still write.
 local LAST_WORDS = 1
@@ -18,7 +21,7 @@ local function collect(stream, texts)
             texts[#texts + 1] = data
             data = stream:read_some()
         end
-    end)
+    end, "the output of a child")
 end
 
 -- Writes all of it, as long as somebody reads, and then there is no more.
@@ -26,7 +29,7 @@ local function feed(stream, input)
     return core.daemon(function()
         stream:write(input)
         stream:close()
-    end)
+    end, "the input of a child")
 end
 
 -- Have all of them ended, by that time (of core.now)? Without one, as join.
@@ -132,7 +135,7 @@ end
 ---@return table? result
 ---@return string? message
 ---@return string? code
-function Process.run(options)
+function Runs.run(options)
     local words = checks.words("run", options, checks.run)
     if options.input and options.stdin then
         checks.bad("run", "option 'input': there is an option 'stdin' as well")
@@ -219,7 +222,7 @@ end
 ---@return table? result
 ---@return string? message
 ---@return string? code
-function Process.pipeline(options)
+function Runs.pipeline(options)
     local given = checks.table("pipeline", options, checks.pipeline, checks.of_type("table"))
     local stages = {}
     for i, stage in ipairs(given) do

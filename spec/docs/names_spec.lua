@@ -119,6 +119,7 @@ local channel = tasklet.channel()
 local stream = assert(tasklet.stream(assert(require "luv".socketpair())[1]))
 local server = assert(tasklet.net.listen{host = "127.0.0.1", port = 0})
 local udp = assert(tasklet.net.udp())
+local child = assert(tasklet.process.spawn{"true"})
 
 -- By the word that stands for it in the reference.
 local objects = {
@@ -126,6 +127,7 @@ local objects = {
     stream = stream,
     server = server,
     udp = udp,
+    child = child,
     t = some,
     ch = channel,
     emitter = tasklet.Emitter{},
@@ -148,7 +150,7 @@ local conditions = {
 }
 
 -- Tables of functions in the module, loaded when they are first asked for.
-local parts = { "fs", "net" }
+local parts = { "fs", "net", "process" }
 
 -- ---- both ways ----
 

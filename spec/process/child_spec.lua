@@ -78,7 +78,7 @@ describe("a child", function()
 
     it("gets signals by number and by name", run(function()
         for _, signal in ipairs { 10, "USR1", "SIGUSR1" } do
-            local child <close> = shell("sleep 60")
+            local child <close> = assert(process.spawn { "sleep", 60 })
             assert.is_true(child:kill(signal))
             assert.same({ nil, "signal", 10 }, { child:wait() })
             assert.same({ nil, "the child has ended", "ESRCH" }, { child:kill() })

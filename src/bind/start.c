@@ -458,7 +458,8 @@ static int tasklet_start(lua_State *L)
     return tk_hand_over(L, bind, started, 1);
 }
 
-/* For the Lua part: daemon(f) starts a tasklet that does not keep the program alive. */
+/* For the Lua part: daemon(f, name) starts a tasklet that does not keep the program alive. It has a
+ * name if others wait for it. */
 static int start_daemon(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -466,10 +467,16 @@ static int start_daemon(lua_State *L)
 
     tk_check_open(L, bind);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
+    luaL_optstring(L, 2, NULL);
+    lua_settop(L, 2);
     tk_push_table(L, bind, TABLE_TASKLET);
     lua_insert(L, 1);
     body = tk_body_make(L, bind, 2, 0, 1, false);
+    if (!lua_isnil(L, 3)) {
+        lua_pushvalue(L, 3);
+        lua_setiuservalue(L, -2, UV_BODY);
+        body->named = true;
+    }
     body->task.daemon = true;
     body->internal = true;
     bind->internals++;

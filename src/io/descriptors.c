@@ -38,11 +38,14 @@ int tk_descriptors_blocking(int fd)
     }
     if ((flags & O_NONBLOCK) != 0 && fstat(fd, &stat) == 0 && !S_ISREG(stat.st_mode)) {
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        again = open(path, (flags & (O_ACCMODE | O_APPEND)) | O_NOCTTY | O_CLOEXEC);
+        flags &= O_ACCMODE | O_APPEND;
+        again =
+            open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a FIFO is not waited for */
         if (again >= 0) {
+            fcntl(again, F_SETFL, flags);
             return again;
         }
-        fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+        fcntl(fd, F_SETFL, flags);
     }
     again = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     return again < 0 ? -errno : again;
