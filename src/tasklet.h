@@ -184,9 +184,6 @@ struct tasklet_options {
     int runaway;                         /* enum tasklet_runaway: what becomes of it */
     size_t max_tasklets;                 /* begun and not ended: beyond, starting one raises */
     size_t max_mailbox; /* unread messages of a tasklet that has set no limit of its own */
-    /* Not 0: os.execute, what io.popen gives, and reading Lua's standard input suspend only their
-     * tasklet, where the caller can be suspended; else, as in Lua, the whole program. */
-    int waiting_io;
 };
 
 TASKLET_API void tasklet_options_init(struct tasklet_options *options);
