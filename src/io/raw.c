@@ -659,8 +659,8 @@ int tk_raw_new(struct tk_loop *loop, int fd, enum tk_stream_kind *kind, bool sha
     }
     if (rc < 0) {
         free(raw);
-        if (rc != UV_EBADF) {
-            close(fd);
+        if (rc != UV_EBADF && rc != UV_EEXIST) {
+            close(fd); /* else it is no descriptor, or that of another handle */
         }
         return rc;
     }
