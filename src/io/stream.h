@@ -43,16 +43,16 @@ struct tk_stream {
     struct tk_gate reading;  /* the verb that reads */
     struct tk_gate readable; /* conditions */
     enum tk_want want;
-    int in_error;   /* no more comes because of this */
-    int out_error;  /* no more goes because of this */
-    bool started;   /* the carrier brings bytes */
-    bool ended;     /* all has come */
-    bool blocked;   /* the carrier takes none for now */
-    bool shut;      /* the end has been written */
-    bool prompt;    /* what is written is sent at once */
-    bool shakes;    /* the carrier has not come to terms with its peer yet */
-    bool secure;    /* speaks TLS */
-    bool accepted;  /* the peer has connected, not we */
+    int in_error;  /* no more comes because of this */
+    int out_error; /* no more goes because of this */
+    bool started;  /* the carrier brings bytes */
+    bool ended;    /* all has come */
+    bool blocked;  /* the carrier takes none for now */
+    bool shut;     /* the end has been written */
+    bool prompt;   /* what is written is sent at once */
+    bool shakes;   /* the carrier has not come to terms with its peer yet */
+    bool secure;   /* speaks TLS */
+    bool accepted; /* the peer has connected, not we */
     size_t wanted;
     size_t cursor;  /* of what is in it, so much has been read by the verb that reads */
     size_t scanned; /* behind the cursor, so much has been looked through for the end of a line */
