@@ -9,16 +9,11 @@
 
 #include "io/address.h"
 
-struct object {
-    const void *brand; /* that it is one */
-    struct tk_stream stream;
-};
-
 static const char brand = 'S';
 
 struct tk_stream *tk_to_stream(lua_State *L, int index)
 {
-    struct object *object = tk_to_sized(L, index, sizeof *object);
+    struct tk_stream_object *object = tk_to_sized(L, index, sizeof *object);
 
     return object != NULL && object->brand == &brand ? &object->stream : NULL;
 }
@@ -36,7 +31,7 @@ RAISES struct tk_stream *tk_check_stream(lua_State *L, struct tk_bind *bind)
 
 RAISES struct tk_stream *tk_new_stream(lua_State *L, struct tk_bind *bind)
 {
-    struct object *object = lua_newuserdatauv(L, sizeof *object, 0);
+    struct tk_stream_object *object = lua_newuserdatauv(L, sizeof *object, 0);
 
     object->brand = &brand;
     tk_stream_init(&object->stream);

@@ -77,8 +77,8 @@ static void close_part(struct tk_loop_part *part)
     while ((node = tk_list_first(&hub->handles)) != NULL) {
         struct tk_hub_handle *handle = tk_container_of(node, struct tk_hub_handle, node);
 
-        handle->close(handle);
         tk_list_remove(node);
+        handle->close(handle);
     }
     uv_close((uv_handle_t *)&hub->prepare, on_closed);
 }
