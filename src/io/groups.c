@@ -321,7 +321,9 @@ void tk_groups_close(struct tk_groups *groups)
     }
     cursor = 0;
     while ((group = tk_map_next(&groups->by_pid, &cursor)) != NULL) {
-        tk_children_unwatch(groups->loop, &group->watch, true);
+        if (!group->ended) {
+            tk_children_drop(groups->loop, group->pid); /* conditions of scripts are about to go */
+        }
         free(group);
     }
     tk_map_finish(&groups->by_pid);

@@ -38,6 +38,9 @@ int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pi
  */
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good);
 
+/* Detaches all who watch a child that libuv has not started. */
+void tk_children_drop(struct tk_loop *loop, int pid);
+
 /* Is any child watched whose end comes by SIGCHLD? (The others have an armed descriptor, or a
  * handle of libuv's.) */
 bool tk_children_watched(const struct tk_loop *loop);
