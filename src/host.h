@@ -53,7 +53,7 @@ struct tasklet_host {
     bool stopped;        /* the uv loop was stopped, by a script's uv.stop if by nobody here */
     bool has_status;
     int status;
-    int last; /* of the run that ended last */
+    int last;               /* of the run that ended last */
     atomic_int interrupted; /* 0, or the status + 1 */
     atomic_int dumping;     /* a dump is wanted */
     struct tk_hook hooks[TK_HOOKS];

@@ -292,8 +292,8 @@ static bool failed_by_deadlock(struct tasklet_host *host)
     if (host->main != NULL && main_ended(host) && host->main->failed) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, host->main_anchor);
         tk_push_failure(L, lua_gettop(L), host->main);
-        is = lua_rawgetp(L, LUA_REGISTRYINDEX, &deadlock_key) != LUA_TNIL &&
-             lua_rawequal(L, -1, -2);
+        is =
+            lua_rawgetp(L, LUA_REGISTRYINDEX, &deadlock_key) != LUA_TNIL && lua_rawequal(L, -1, -2);
         lua_pop(L, 3);
     }
     return is;

@@ -127,8 +127,7 @@ static int from(lua_State *L)
 {
     struct work *work = lua_touserdata(L, 1);
 
-    if (!tk_value_push(L, work->host, work->value) ||
-        tk_to_body(L, 2, work->host->bind) == NULL) {
+    if (!tk_value_push(L, work->host, work->value) || tk_to_body(L, 2, work->host->bind) == NULL) {
         return fail(work, TASKLET_EINVAL, "there is no tasklet of this host");
     }
     work->t = tk_ref_make(L, work->host, 2);
@@ -181,8 +180,8 @@ static int state(lua_State *L)
     if (body->failed) {
         push_outcome(L, work);
         lua_rawgeti(L, 3, 1);
-        work->result = tk_error_is(L, 4, work->host->bind, "TaskletExit") ? TASKLET_KILLED
-                                                                          : TASKLET_FAILED;
+        work->result =
+            tk_error_is(L, 4, work->host->bind, "TaskletExit") ? TASKLET_KILLED : TASKLET_FAILED;
     }
     return 0;
 }

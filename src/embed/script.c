@@ -29,10 +29,9 @@ static int load_chunk(lua_State *L)
     struct load *load = lua_touserdata(L, 1);
     bool both = (load->host->options.capabilities & TASKLET_BYTECODE) != 0;
 
-    load->status = load->path != NULL
-                       ? luaL_loadfilex(L, load->path, both ? NULL : "t")
-                       : luaL_loadbufferx(L, load->bytes, load->length, load->name,
-                                          both ? NULL : "t");
+    load->status = load->path != NULL ? luaL_loadfilex(L, load->path, both ? NULL : "t")
+                                      : luaL_loadbufferx(L, load->bytes, load->length, load->name,
+                                                         both ? NULL : "t");
     if (load->status != LUA_OK) {
         return lua_error(L);
     }
@@ -212,9 +211,8 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
     for (int i = 0; i < max; i++) {
         results[i] = tasklet_nil();
     }
-    rc = host->bind != NULL && is_light(host->bind->main, &call)
-             ? call_lightly(&call)
-             : tk_guarded(host, call_it, &call);
+    rc = host->bind != NULL && is_light(host->bind->main, &call) ? call_lightly(&call)
+                                                                 : tk_guarded(host, call_it, &call);
     if (rc == 0 && call.wrong == NULL) {
         return call.given;
     }

@@ -355,9 +355,7 @@ int tasklet_push(struct tasklet_host *host, struct lua_State *L, const struct ta
         lua_replace(L, -2);
         return 0;
     }
-    return tk_value_push(L, host, value)
-               ? 0
-               : tk_set_error(host, TASKLET_EINVAL, TK_NO_VALUE);
+    return tk_value_push(L, host, value) ? 0 : tk_set_error(host, TASKLET_EINVAL, TK_NO_VALUE);
 }
 
 static int give(lua_State *L)
