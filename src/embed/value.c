@@ -231,10 +231,11 @@ static int type_of(lua_State *L, const struct tasklet_host *host, int index)
 RAISES void tk_value_lend(lua_State *L, struct tasklet_host *host, int index,
                           struct tasklet_value *out)
 {
+    long long reference;
+
     if (tk_value_take(L, index, out)) {
         return;
     }
-    *out = tasklet_nil();
     if (lua_type(L, index) == LUA_TSTRING) {
         size_t length;
         const char *bytes = lua_tolstring(L, index, &length);
@@ -243,7 +244,9 @@ RAISES void tk_value_lend(lua_State *L, struct tasklet_host *host, int index,
         return;
     }
     lua_pushvalue(L, index);
-    out->as.reference = tk_reference_make(L, host);
+    reference = tk_reference_make(L, host);
+    *out = tasklet_nil();
+    out->as.reference = reference;
     out->type = type_of(L, host, index);
 }
 
