@@ -54,12 +54,23 @@ local function embedded(program, ...)
     return {out .. "embed_" .. program, ...}
 end
 
+---What a request costs an echo server that is started so.
+local function load_of(connections, requests, server)
+    local command = limit("load", connections, requests, 64)
+    table.move(server, 1, #server, #command + 1, command)
+    return command
+end
+
 ---How a peer is started, and the command that says its version, which fails where there is none.
 local peers = {
     tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
     cqueues = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
+    },
+    luv = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
     },
 }
 
@@ -243,6 +254,16 @@ local function benchmarks(quick)
             rows = {{metric = "channel"}},
         }
     end
+    for _, connections in ipairs{64, 1000} do
+        local n = 400000 // part
+        add{
+            name = "echo" .. connections,
+            limits = {"load", "echo"},
+            ours = load_of(connections, n, ours("echo")),
+            limit = load_of(connections, n, limit("echo")),
+            rows = {{metric = "echo", label = "echo, " .. connections, max_ratio = 1.18}},
+        }
+    end
     local slice = {name = "slice", limits = {}, ours = ours("slice", quick and 15 or 40), rows = {}}
     for _, program in ipairs{"fib", "nbody", "strings", "sort", "coroutines"} do
         slice.rows[#slice.rows + 1] = {
@@ -294,6 +315,22 @@ local function comparisons(quick)
             peers = peers_by_what("mailbox", 1024, numbers),
         },
     }
+    for _, connections in ipairs{64, 1000} do
+        local n, servers = 400000 // part, {}
+        for _, name in ipairs{"luv", "cqueues"} do
+            local each = peer(name, "echo")
+            each.command = load_of(connections, n, each.command)
+            servers[#servers + 1] = each
+        end
+        list[#list + 1] = {
+            name = "echo" .. connections,
+            limits = {"load", "echo"},
+            ours = load_of(connections, n, ours("echo")),
+            limit = load_of(connections, n, limit("echo")),
+            rows = {{metric = "echo"}},
+            peers = servers,
+        }
+    end
     for _, shape in ipairs{{2, numbers}, {1000, hops}} do
         local count, n = shape[1], shape[2]
         list[#list + 1] = {

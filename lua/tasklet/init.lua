@@ -21,6 +21,7 @@ local parts = {
     explain = { "write_dump", "dump_text", "sorted_tasklets", "idle_reasons", "quoted_name",
         "deadlock" },
     lint = { "lint_tell", "lint_scan" },
+    tls = { "check_tls", "tls_server", "tls_client", "starttls" },
 }
 local part_of = {}
 for part, names in pairs(parts) do

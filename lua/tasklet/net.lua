@@ -37,9 +37,6 @@ local function check(name, options, known)
     if options.port and (options.port < 0 or options.port > 65535) then
         bad(name, "option 'port': not a port")
     end
-    if options.tls then
-        bad(name, "option 'tls': this build has no TLS")
-    end
     return options
 end
 
@@ -113,6 +110,23 @@ end
 
 -- ---- connections ----
 
+local closes = { __close = function(held) if held.stream then held.stream:close() end end }
+
+-- Passes on what `dial` has given; with TLS, if that is wanted.
+local function secure(tls, due, host, port, stream, message, code)
+    if not tls or not stream then
+        return stream, message, code
+    end
+    local held <close> = setmetatable({ stream = stream }, closes)
+    local secured
+    secured, message, code = core.tls_client(stream, tls, host, port, left(due))
+    if not secured then
+        return nil, message, code
+    end
+    held.stream = nil
+    return secured
+end
+
 --- Connects; of several addresses the first that answers.
 ---@return stream?, string?, string?
 function net.connect(options)
@@ -120,9 +134,11 @@ function net.connect(options)
         host = "string", port = "integer", path = "string", timeout = "number", tls = "any",
     })
     check_target("connect", options, true)
+    local tls = options.tls and core.check_tls("connect", options.tls)
     local due = due_in(options.timeout)
     if options.path then
-        return core.dial({ options.path }, nil, options.timeout, "unix " .. options.path)
+        return secure(tls, due, options.path, 0,
+            core.dial({ options.path }, nil, options.timeout, "unix " .. options.path))
     end
     local host = options.host or LOOPBACK
     local addresses, message, code = addresses_of(host, nil, options.timeout)
@@ -130,8 +146,8 @@ function net.connect(options)
         return nil, message, code
     end
     local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
-    return core.dial(interleave(addresses), options.port, due and left(due) or options.timeout,
-        ("tcp %s:%d"):format(shown, options.port))
+    return secure(tls, due, host, options.port, core.dial(interleave(addresses), options.port,
+        due and left(due) or options.timeout, ("tcp %s:%d"):format(shown, options.port)))
 end
 
 --- Two streams that are connected with each other.
@@ -155,14 +171,23 @@ function net.listen(options)
     })
     check_target("listen", options, true)
     local backlog = options.backlog or BACKLOG
+    local config
+    local tls = options.tls and core.check_tls("listen", options.tls)
+    if tls then
+        local reason, kind
+        config, reason, kind = core.tls_server("listen", tls)
+        if not config then
+            return nil, reason, kind
+        end
+    end
     if options.path then
-        return core.listen(options.path, nil, backlog, false)
+        return core.listen(options.path, nil, backlog, false, config)
     end
     local addresses, message, code = addresses_of(options.host or ANY)
     if not addresses then
         return nil, message, code
     end
-    return core.listen(addresses[1], options.port, backlog, options.reuse_port)
+    return core.listen(addresses[1], options.port, backlog, options.reuse_port, config)
 end
 
 local server = core.server_methods
@@ -227,7 +252,9 @@ function server:serve(f, options)
 
     for stream in self:connections() do
         count = count + 1
-        local t = M.new(attend, { name = "connection " .. tostring(stream) })
+        local t = M.new(attend, {
+            name = "connection " .. tostring(stream), daemon = M.current().daemon,
+        })
         t:add_join_callback(ended)
         t(f, stream)
         while most and count >= most and self:fileno() do

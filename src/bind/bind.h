@@ -145,7 +145,7 @@ enum tk_halt {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* of the script's string, which the table of names keeps */
+    const void *string; /* the script's, which the table of names keeps */
     struct tk_atom *atom;
 };
 
@@ -202,6 +202,7 @@ struct tk_bind {
     int *vacant;
     int vacancies, room_for_vacant;
     struct tk_name names[TK_NAMES_KEPT];
+    const void *attributes[4]; /* of messages: their names, which the table of names keeps */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -261,7 +262,7 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 
 /* Anchors the value on top and pops it. */
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
-/* The same where the table is at hand: at an absolute index or an upvalue. */
+/* The same, of what is not nil, where the table is at hand: at an absolute index or an upvalue. */
 RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table);
 void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);
@@ -531,6 +532,8 @@ int tk_traceback(lua_State *L);
 
 /* Notes where the message on top is made. */
 RAISES void tk_note_place(lua_State *L, struct tk_bind *bind);
+/* Notes where the object on top, which has `fileno` and `close`, is made. */
+RAISES void tk_note_made(lua_State *L, struct tk_bind *bind);
 /* Notes that a message of that name was given to a tasklet. */
 RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
                          const struct tk_atom *name);
@@ -588,7 +591,7 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name);
 /* Sends a message from outside of all tasklets: its name, a string, and its value are on top and
- * popped. As tk_mail_send; it does not wait for room. */
+ * popped. As tk_mail_send, but that it does not wait for room; -1: the tasklet has ended. */
 RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest);
 void tk_message_open(lua_State *L, struct tk_bind *bind);
 void tk_message_close(struct tk_bind *bind);
@@ -611,6 +614,16 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
 RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                          const struct tk_kind *kind, const struct tk_arg *args);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* That of the verb's waits which is of that kind; NULL: there is none. */
+static inline struct tk_wait *tk_verb_of(const struct tk_body *body, const struct tk_kind *kind)
+{
+    struct tk_wait *wait = body->task.verbs;
+
+    while (wait != NULL && wait->kind != kind) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
 /* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
  * none.
  */

@@ -120,6 +120,7 @@ static int open_all(lua_State *L)
     tk_require_open(L, bind);
     tk_census_open(L, bind);
     tk_fs_open(L, bind);
+    tk_tls_open(L, bind);
     lua_pushcfunction(L, load_source);
     lua_pushliteral(L, "init");
     lua_call(L, 1, 1);

@@ -237,7 +237,7 @@ static int fail(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, in
 {
     tk_stream_unread(stream);
     tk_gate_done(bind);
-    return tk_push_failure_of(L, error, NULL);
+    return tk_push_stream_failure(L, stream, error);
 }
 
 static int read_on(lua_State *L, int status, lua_KContext context);

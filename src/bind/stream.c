@@ -42,6 +42,7 @@ RAISES struct tk_stream *tk_new_stream(lua_State *L, struct tk_bind *bind)
     tk_stream_init(&object->stream);
     tk_push_table(L, bind, TABLE_STREAM);
     lua_setmetatable(L, -2);
+    tk_note_made(L, bind);
     return &object->stream;
 }
 
@@ -88,6 +89,17 @@ int tk_push_failure_of(lua_State *L, int error, const char *what)
     return 3;
 }
 
+int tk_push_stream_failure(lua_State *L, const struct tk_stream *stream, int error)
+{
+    if (error != TK_IO_TLS || stream->reason == NULL) {
+        return tk_push_failure_of(L, error, NULL);
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, stream->reason);
+    lua_pushliteral(L, "tls");
+    return 3;
+}
+
 /* ---- the rest of the verbs ---- */
 
 /* s:close(): whoever waits on it goes on. What is unsent is still sent. */
@@ -99,7 +111,7 @@ static int stream_close(lua_State *L)
 
 static int stream_gc(lua_State *L)
 {
-    tk_stream_close(tk_to_stream(L, 1));
+    tk_stream_collect(tk_to_stream(L, 1));
     return 0;
 }
 
@@ -259,6 +271,7 @@ void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
     tk_set_functions(L, methods);
     tk_read_open(L, bind);
     tk_write_open(L, bind);
+    tk_tls_methods(L);
     tk_push_table(L, bind, TABLE_CORE);
     for (int i = 0; i < 2; i++) {
         lua_getfield(L, -1, conditions[i]);

@@ -381,13 +381,14 @@ static int send_it(lua_State *L)
     if (!tk_value_push(L, work->host, work->value)) {
         return fail(work, TASKLET_EINVAL, TK_NO_VALUE);
     }
-    if (work->t->body->task.state == TK_ENDED) {
-        return fail(work, TASKLET_EENDED, "the tasklet has ended");
-    }
-    if (tk_message_put(L, bind, work->t->body) == TK_SENT_FULL) {
+    switch (tk_message_put(L, bind, work->t->body)) {
+    case TK_SENT_FULL:
         return fail(work, TASKLET_EFULL, "the mailbox is full");
+    case -1:
+        return fail(work, TASKLET_EENDED, "the tasklet has ended");
+    default:
+        return 0;
     }
-    return 0;
 }
 
 int tasklet_send(struct tasklet *t, const char *name, const struct tasklet_value *value)

@@ -46,6 +46,7 @@ struct tk_stream {
     struct tk_gate writing;  /* those that write, in a line */
     struct tk_gate readable; /* conditions */
     struct tk_gate writable;
+    struct tk_gate opening; /* verbs that wait until TLS has begun */
     struct {
         struct tk_list node;
         void (*flush)(struct tk_dirty *dirty);
@@ -61,6 +62,10 @@ struct tk_stream {
     bool ended;     /* all has come */
     bool blocked;   /* the carrier takes none for now */
     bool shut;      /* the end has been written */
+    bool shakes;    /* the carrier has not come to terms with its peer yet */
+    bool secure;    /* speaks TLS */
+    bool accepted;  /* the peer has connected, not we */
+    char *reason;   /* of an error, in words; NULL: it has no other than its own */
     int standard;   /* the descriptor of the process' that it stands for; -1: none */
     bool prompt;    /* what is written is sent at once */
     double timeout; /* seconds, of its verbs; negative: none */
@@ -84,6 +89,10 @@ void tk_stream_replace(struct tk_stream *stream, struct tk_carrier *carrier);
 
 /* Closes it: all who wait go on. What is unsent is sent in the background. Idempotent. */
 void tk_stream_close(struct tk_stream *stream);
+
+/* Nobody refers to it any more. As closing it, but the process' own descriptors stay open: others
+ * use them, too. */
+void tk_stream_collect(struct tk_stream *stream);
 
 /* Why nothing can be read, or written, any more; 0: it can. */
 int tk_stream_in_error(const struct tk_stream *stream);

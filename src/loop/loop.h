@@ -61,7 +61,7 @@ struct tk_loop {
     bool restless; /* `turned` wants another turn soon, though nobody is ready */
     bool left;     /* at being stuck, until somebody runs */
     int open;      /* uv handles not yet closed */
-    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c */
+    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c, io/lookup.c */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
