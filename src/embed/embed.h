@@ -13,7 +13,7 @@
 
 /* A place of a value that the program has by reference. */
 struct tk_slot {
-    uint32_t generation; /* of the reference that is good now, or will be next */
+    long long reference; /* that is good now, or will be next */
     uint32_t next;       /* vacant: the next vacant one and 1; 0: there is none. TAKEN: it is not */
 };
 
