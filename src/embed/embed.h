@@ -47,6 +47,9 @@ struct tasklet {
  */
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context);
 
+/* 0; or TASKLET_ECLOSED: nothing begins any more. */
+int tk_check_alive(struct tasklet_host *host);
+
 /* What runs is put aside while C calls into Lua. */
 struct tk_outer {
     lua_State *L, *running;

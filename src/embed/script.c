@@ -292,7 +292,6 @@ static int start_body(lua_State *L)
     struct tasklet_host *host = start->host;
     struct tk_body *body;
 
-    tk_check_open(L, host->bind);
     body = make_body(L, start);
     if (body == NULL) {
         return 0;
@@ -326,8 +325,11 @@ int tasklet_start(struct tasklet_host *host, const struct tasklet_start_options 
 {
     struct tasklet_start_options defaults;
     struct start start = {host, options, function, args, count, NULL, NULL, out != NULL, NULL};
-    int rc;
+    int rc = tk_check_alive(host);
 
+    if (rc < 0) {
+        return rc;
+    }
     if (options == NULL) {
         tasklet_start_options_init(&defaults);
         start.options = &defaults;
