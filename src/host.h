@@ -32,6 +32,8 @@ struct tk_hook {
     int mask, count;
 };
 
+struct tk_embed;
+
 struct tasklet_host {
     struct tk_loop loop; /* first */
     struct tk_bind *bind;
@@ -39,7 +41,9 @@ struct tasklet_host {
     bool owns_lua;
     bool in_lua;         /* it belongs to the Lua state: goes with it */
     bool has_luv;        /* luv was opened on its loop */
-    bool running;        /* tasklet_host_run or mainloop.run is on the C stack */
+    bool running;        /* tasklet_host_run, a turn or mainloop.run is on the C stack */
+    bool idle;           /* nothing has been run since a run was over */
+    bool may_hang;       /* and waits for as long as it takes: who waits for ever hangs */
     bool quit;           /* mainloop.quit was called and not dealt with */
     bool ending;         /* interrupted: the program ends when all tasklets have */
     bool daemons_ended;  /* those that were left at the end have been killed */
@@ -52,6 +56,7 @@ struct tasklet_host {
     bool stopped;        /* the uv loop was stopped, by a script's uv.stop if by nobody here */
     bool has_status;
     int status;
+    int last;               /* of the run that ended last */
     atomic_int interrupted; /* 0, or the status + 1 */
     atomic_int dumping;     /* a dump is wanted */
     struct tk_hook hooks[TK_HOOKS];
@@ -66,6 +71,7 @@ struct tasklet_host {
     struct tk_body *main;      /* NULL: none, or ended */
     int main_anchor;
     struct tasklet_options options;
+    struct tk_embed *embed; /* of the room embed */
 };
 
 /* For functions that tk_set_host_functions has set: the host, which is open. RAISES. */
@@ -84,8 +90,24 @@ static inline void tk_set_host_functions(lua_State *L, struct tasklet_host *host
     luaL_setfuncs(L, functions, 2);
 }
 
+/* embed/guard.c: what the room embed keeps, from before the host has a binding until its end. */
+struct tk_embed *tk_embed_new(void);
+RAISES void tk_embed_open(lua_State *L, struct tasklet_host *host);
+/* The binding is about to go. */
+void tk_embed_close(struct tasklet_host *host);
+void tk_embed_free(struct tk_embed *embed);
+
 /* mainloop.c: mainloop.run, quit; os.exit; running the host. */
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
+/*
+ * A run, for embed/turn.c: it begins by itself and is over when one of these says so, whose result
+ * is false then and the status in `last`. The first runs until it is over, the other makes one
+ * turn, waiting at most so many seconds (negative: as long as it takes).
+ */
+void tk_mainloop_run(struct tasklet_host *host);
+bool tk_mainloop_turn(struct tasklet_host *host, double seconds);
+/* After how many milliseconds a turn is wanted; -1: no need. */
+int tk_mainloop_timeout(struct tasklet_host *host);
 /* A turn of the loop is over. */
 void tk_mainloop_turned(struct tasklet_host *host);
 /* Tasklets wait, and nothing can ever wake any. False: nobody is there to deal with it. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/embed.h"
 #include "host.h"
 
 #include <lauxlib.h>
@@ -18,7 +19,7 @@
 #define STATUS_DEADLOCK 3
 
 /* Where the registry has the error that mainloop.run raised for it last. */
-#define DEADLOCK "tasklet.deadlock"
+static const char deadlock_key = 'D';
 
 /* Runs what is ready before the loop turns for the first time. */
 static void run_batch(struct tasklet_host *host)
@@ -28,9 +29,11 @@ static void run_batch(struct tasklet_host *host)
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
     tk_sched_tick(bind->sched, tk_loop_now(&host->loop));
-    bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
+    bind->sched->budget = INT_MAX; /* up to the first wait of all that they start */
+    bind->sched->quota = (unsigned)tk_runq_count(&bind->sched->ready);
     tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);
+    bind->sched->quota = 0;
     tk_watchdog_leave(&host->loop.dog);
     tk_loop_look(&host->loop);
     tk_report(bind);
@@ -136,14 +139,14 @@ static int mainloop_run(lua_State *L)
     if (host->running || body != NULL) {
         return tk_raise(L, "the main loop is running already");
     }
-    host->running = true;
+    host->running = host->may_hang = true;
     host->quit = false;
     host->daemons_ended = false;
     do {
         stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
         bind->L = L;
     } while (!host->quit && (host->stuck ? passed_on(host, L) : !stopped && end_daemons(host)));
-    host->running = false;
+    host->running = host->may_hang = false;
     tk_report(bind);
     if (host->stuck) {
         tk_mainloop_push_deadlock(L, host);
@@ -185,11 +188,14 @@ static int never(lua_State *L, int status, lua_KContext context)
  */
 static int exit_program(lua_State *L)
 {
-    struct tasklet_host *host = tk_check_host(L);
-    struct tk_bind *bind = host->bind;
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
     struct tk_body *body = tk_current(bind);
     int status = EXIT_SUCCESS;
 
+    if (bind->sched != NULL) { /* else the host is gone, and the state without it goes on */
+        tk_check_open(L, bind);
+    }
     if (lua_isboolean(L, 1)) {
         status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
     } else {
@@ -214,6 +220,14 @@ static int exit_program(lua_State *L)
 
 /* ---- interrupts ---- */
 
+/* Does a script run that the program has called, in no tasklet? */
+static bool in_call(const struct tk_bind *bind)
+{
+    const struct tasklet_host *host = bind->context;
+
+    return bind->sched != NULL && host->embed->depth > 0;
+}
+
 /* Runs at the next instruction of whatever ran when the interrupt came. */
 static void interrupt_hook(lua_State *L, lua_Debug *ar)
 {
@@ -223,8 +237,12 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
     body = bind->sched == NULL ? NULL : tk_current(bind);
-    if (body == NULL || atomic_exchange(&bind->interrupting, 0) == 0) {
+    if ((body == NULL && !in_call(bind)) || atomic_exchange(&bind->interrupting, 0) == 0) {
         return; /* none is running, or the interrupt has been raised already */
+    }
+    if (body == NULL) {
+        tk_push_error(L, bind, "TaskletExit", "interrupted");
+        lua_error(L);
     }
     tk_task_kill(bind->sched, &body->task);
     body->interrupted = true;
@@ -238,6 +256,9 @@ void tasklet_host_interrupt(struct tasklet_host *host, int status)
 {
     lua_State *running = host->bind->running;
 
+    if (running == NULL && in_call(host->bind)) {
+        running = host->bind->main;
+    }
     atomic_store(&host->interrupted, status + 1);
     atomic_store(&host->bind->interrupting, 1);
     if (running != NULL) {
@@ -270,7 +291,7 @@ static bool main_ended(const struct tasklet_host *host)
 /* Somebody must be there who looks at `stuck`. Finalizers come first: they may wake somebody. */
 bool tk_mainloop_stuck(struct tasklet_host *host)
 {
-    if (!host->running && !host->in_uv_run) {
+    if (!host->may_hang && !host->in_uv_run) {
         return false;
     }
     lua_gc(host->bind->main, LUA_GCCOLLECT);
@@ -290,7 +311,8 @@ static bool failed_by_deadlock(struct tasklet_host *host)
     if (host->main != NULL && main_ended(host) && host->main->failed) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, host->main_anchor);
         tk_push_failure(L, lua_gettop(L), host->main);
-        is = lua_getfield(L, LUA_REGISTRYINDEX, DEADLOCK) != LUA_TNIL && lua_rawequal(L, -1, -2);
+        is =
+            lua_rawgetp(L, LUA_REGISTRYINDEX, &deadlock_key) != LUA_TNIL && lua_rawequal(L, -1, -2);
         lua_pop(L, 3);
     }
     return is;
@@ -303,7 +325,7 @@ static void tell_main(struct tasklet_host *host)
     lua_State *L = host->L;
 
     lua_pushvalue(L, -1);
-    lua_setfield(L, LUA_REGISTRYINDEX, DEADLOCK);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &deadlock_key);
     unpark(host);
     tk_put_raise(L, host->bind, host->main);
 }
@@ -345,6 +367,7 @@ void tk_mainloop_turned(struct tasklet_host *host)
 {
     tk_report(host->bind);
     host->loop.restless = tk_lint_turn(host->bind);
+    host->stopped = host->loop.uv->stop_flag != 0; /* in a run by turns nothing else shows it */
     if ((host->ending && main_ended(host) && host->loop.sched.alive == 0) ||
         (host->ending_by_quit && main_ended(host))) {
         uv_stop(host->loop.uv);
@@ -391,45 +414,9 @@ static bool go_on(struct tasklet_host *host)
     return end_daemons(host);
 }
 
-int tasklet_host_start(struct tasklet_host *host, int nargs)
+/* The status of the run. */
+static int status_of(struct tasklet_host *host)
 {
-    lua_State *L = host->L;
-    struct tk_bind *bind = host->bind;
-
-    if (host->main != NULL || nargs < 0 || lua_gettop(L) < nargs + 1) {
-        return TASKLET_ESTATE;
-    }
-    bind->L = L;
-    tk_push_table(L, bind, TABLE_TASKLET);
-    lua_insert(L, -nargs - 2);
-    host->main =
-        tk_body_make(L, bind, lua_gettop(L) - nargs, nargs, lua_gettop(L) - nargs - 1, false);
-    lua_pushliteral(L, "main");
-    lua_setiuservalue(L, -2, UV_BODY);
-    host->main->named = true;
-    host->main->pooled = false;
-    bind->main_task = host->main;
-    host->main_anchor = luaL_ref(L, LUA_REGISTRYINDEX); /* its end is looked at */
-    lua_pop(L, 2);
-    tk_task_begin(bind->sched, &host->main->task, true);
-    return 0;
-}
-
-int tasklet_host_run(struct tasklet_host *host)
-{
-    if (host->running) {
-        return TASKLET_ESTATE;
-    }
-    host->running = true;
-    run_batch(host);
-    while (go_on(host)) {
-        host->stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
-        if (host->ending_by_quit && main_ended(host)) {
-            break;
-        }
-    }
-    host->running = false;
-    tk_report(host->bind);
     if (host->has_status) {
         /* As the system has it: what is negative is an error of ours. */
         return host->status < 0 ? host->status & 0xff : host->status;
@@ -438,6 +425,82 @@ int tasklet_host_run(struct tasklet_host *host)
         return STATUS_DEADLOCK;
     }
     return host->bind->failures > 0 ? 1 : 0;
+}
+
+/* The run is over. The next one begins with nothing of it, unless a script has ended all. */
+static void end_run(struct tasklet_host *host)
+{
+    tk_report(host->bind);
+    host->last = status_of(host);
+    tk_forget_failures(host->bind);
+    lua_pushnil(host->L);
+    lua_rawsetp(host->L, LUA_REGISTRYINDEX, &deadlock_key);
+    host->quit = host->ending = host->daemons_ended = host->ending_by_quit = false;
+    host->stuck = host->reported = host->stopped = false;
+    host->has_status = false;
+    host->idle = true;
+}
+
+int tk_mainloop_timeout(struct tasklet_host *host)
+{
+    if (host->exited) {
+        return -1;
+    }
+    if (host->quit || host->bind->reports > 0 || atomic_load(&host->interrupted) != 0 ||
+        atomic_load(&host->dumping) != 0) {
+        return 0;
+    }
+    if (host->idle && !anything_left(host) && !tk_loop_is_busy(&host->loop)) {
+        return -1; /* the run is over, and has been said to be */
+    }
+    return tk_loop_timeout(&host->loop);
+}
+
+void tk_mainloop_run(struct tasklet_host *host)
+{
+    host->running = host->may_hang = true;
+    host->idle = false;
+    tk_clock_stand(&host->loop.clock); /* there may have been turns */
+    run_batch(host);
+    while (go_on(host)) {
+        host->stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
+        if (host->ending_by_quit && main_ended(host)) {
+            break;
+        }
+    }
+    host->may_hang = false;
+    end_run(host);
+    host->running = false;
+}
+
+/* Is there anything that go_on is to look at? */
+static bool may_be_over(struct tasklet_host *host)
+{
+    return host->exited || host->quit || host->stuck || (host->stopped && host->parked) ||
+           (host->ending && host->loop.sched.alive == 0) ||
+           (host->ending_by_quit && main_ended(host)) || !anything_left(host);
+}
+
+bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
+{
+    bool over;
+
+    host->running = true;
+    host->idle = false;
+    host->may_hang = seconds < 0;
+    tk_mainloop_interrupt(host); /* it may have come when nothing keeps the loop going */
+    tk_dump_woken(host);
+    if (!host->exited && !host->quit) {
+        tk_loop_turn(&host->loop, seconds);
+    }
+    over = may_be_over(host) && (!go_on(host) || (host->ending_by_quit && main_ended(host)));
+    host->stopped = host->may_hang = false;
+    tk_report(host->bind);
+    if (over) {
+        end_run(host);
+    }
+    host->running = false;
+    return !over;
 }
 
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host)
@@ -456,6 +519,10 @@ void tk_mainloop_open(lua_State *L, struct tasklet_host *host)
         lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
         lua_pushlightuserdata(L, host);
         lua_getfield(L, -3, "exit");
+        if (lua_tocfunction(L, -1) == exit_program) { /* of a host that the state had before */
+            lua_getupvalue(L, -1, 3);
+            lua_replace(L, -2);
+        }
         lua_pushcclosure(L, exit_program, 3);
         lua_setfield(L, -2, "exit");
     }

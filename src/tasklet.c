@@ -40,6 +40,24 @@ const char *tasklet_strerror(int code)
         return "the event loop refused";
     case TASKLET_ESTATE:
         return "not possible in this state";
+    case TASKLET_ESYNTAX:
+        return "the script does not compile";
+    case TASKLET_EFILE:
+        return "the file cannot be read";
+    case TASKLET_ESCRIPT:
+        return "an error in a script";
+    case TASKLET_EENDED:
+        return "the tasklet has ended";
+    case TASKLET_ECLOSED:
+        return "the host is closed";
+    case TASKLET_ETIMEOUT:
+        return "not in time";
+    case TASKLET_EFULL:
+        return "the mailbox is full";
+    case TASKLET_ELIMIT:
+        return "beyond a limit of the host";
+    case TASKLET_EDENIED:
+        return "the host is not allowed to do this";
     default:
         return code >= 0 ? "no error" : "unknown error";
     }
@@ -212,10 +230,21 @@ static void close_binding(struct tasklet_host *host)
         tk_testing_close(host);
         tk_report(host->bind);
         tk_close_all(host->bind);
+        tk_embed_close(host);
         tk_bind_closed(host->bind);
         tk_groups_close(&host->groups);
         host->bind = NULL;
     }
+}
+
+/* Where the registry has the guard. */
+static const char guard_key = 'G';
+
+/* The last step of it. */
+static void release(struct tasklet_host *host)
+{
+    tk_embed_free(host->embed);
+    free(host);
 }
 
 /* The Lua state goes first: all that needs it is done now. */
@@ -228,7 +257,7 @@ static int guard_gc(lua_State *L)
     if (host != NULL) {
         close_binding(host);
         if (host->in_lua && tk_loop_close(&host->loop)) {
-            free(host);
+            release(host);
         }
     }
     return 0;
@@ -258,6 +287,17 @@ static int load_testing(lua_State *L)
     return 1;
 }
 
+/* A host that this state had before may have left its own. */
+static void forget_modules(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "tasklet");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "tasklet.testing");
+    lua_pop(L, 1);
+}
+
 /* Runs protected: makes the binding and what goes with it. Argument: the host. */
 static int open_host(lua_State *L)
 {
@@ -271,7 +311,7 @@ static int open_host(lua_State *L)
     lua_pushcfunction(L, guard_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.guard");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
     host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
                               &bind_hooks, host);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -282,6 +322,8 @@ static int open_host(lua_State *L)
     lua_pushcclosure(L, load_testing, 1);
     lua_setfield(L, -2, "tasklet.testing");
     lua_pop(L, 2);
+    forget_modules(L);
+    tk_embed_open(L, host);
     tk_mainloop_open(L, host);
     tk_virtual_open(L, host);
     tk_virtual_set(host);
@@ -299,6 +341,34 @@ static int open_host(lua_State *L)
     return 0;
 }
 
+/* The main state of a coroutine's, which may be gone before the host is; NULL: no memory. */
+static lua_State *main_state(lua_State *L)
+{
+    lua_State *main;
+
+    if (!lua_checkstack(L, 1)) {
+        return NULL;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return lua_checkstack(main, 20) ? main : NULL;
+}
+
+/* Has the state a host, or one that is waiting for the state to close? */
+static bool has_host(lua_State *L)
+{
+    struct tasklet_host **guard;
+
+    if (!lua_checkstack(L, 2)) {
+        return false;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key);
+    guard = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return guard != NULL && *guard != NULL;
+}
+
 static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop_t *uv,
                      struct tasklet_host **out)
 {
@@ -309,17 +379,24 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     if (host == NULL) {
         return TASKLET_ENOMEM;
     }
+    host->embed = tk_embed_new();
+    if (host->embed == NULL) {
+        free(host);
+        return TASKLET_ENOMEM;
+    }
+    host->main_anchor = LUA_NOREF;
+    host->idle = true;
     host->options = *options;
     host->in_lua = in_lua;
-    host->L = options->lua;
+    host->L = options->lua != NULL ? main_state(options->lua) : NULL;
     host->groups.loop = &host->loop;
     host->thread = pthread_self();
     rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
     if (rc < 0) {
-        free(host);
+        release(host);
         return rc == TK_ENOMEM ? TASKLET_ENOMEM : TASKLET_ELOOP;
     }
-    if (host->L == NULL) {
+    if (options->lua == NULL) {
         host->L = tasklet_newstate();
         host->owns_lua = true;
     }
@@ -342,7 +419,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
         }
     }
     tk_loop_close(&host->loop);
-    free(host);
+    release(host);
     return rc;
 }
 
@@ -356,6 +433,9 @@ int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host 
     }
     if (options->size != sizeof *options || out == NULL) {
         return TASKLET_EINVAL;
+    }
+    if (options->lua != NULL && has_host(options->lua)) {
+        return TASKLET_ESTATE;
     }
     return make_host(options, false, NULL, out);
 }
@@ -371,7 +451,7 @@ void tasklet_host_free(struct tasklet_host *host)
             host->in_lua = true; /* the guard does the rest */
             return;
         }
-        lua_getfield(host->L, LUA_REGISTRYINDEX, "tasklet.guard");
+        lua_rawgetp(host->L, LUA_REGISTRYINDEX, &guard_key);
         *(struct tasklet_host **)lua_touserdata(host->L, -1) = NULL;
         lua_pop(host->L, 1);
     }
@@ -379,7 +459,7 @@ void tasklet_host_free(struct tasklet_host *host)
         lua_close(host->L);
     }
     if (tk_loop_close(&host->loop)) {
-        free(host);
+        release(host);
     }
 }
 
@@ -391,6 +471,11 @@ struct lua_State *tasklet_host_lua(struct tasklet_host *host)
 struct uv_loop_s *tasklet_host_loop(struct tasklet_host *host)
 {
     return host->loop.uv;
+}
+
+void *tasklet_host_context(struct tasklet_host *host)
+{
+    return host->options.context;
 }
 
 /* ---- plain Lua ---- */

@@ -562,23 +562,54 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     lua_pop(L, 5);
 }
 
-void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                       struct tk_atom *name)
+/* Pushes a message without a sender, of the name and the value on top, popped. */
+static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
 {
     struct letter *letter = lua_newuserdatauv(L, sizeof *letter, PLAIN_LETTER);
-    int anchor;
 
     letter->brand = &brand;
     letter->bind = bind;
     letter->called = letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
-    lua_pushlstring(L, name->text, name->length);
+    lua_insert(L, -3);
+    lua_setiuservalue(L, -3, UV_VALUE);
     lua_setiuservalue(L, -2, UV_NAME);
     tk_push_body(L, bind, dest);
     lua_setiuservalue(L, -2, UV_DEST);
+}
+
+RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
+{
+    int top = lua_gettop(L), anchor, rc = -1;
+
+    lua_pushvalue(L, top - 1);
+    lua_pushvalue(L, top);
+    push_unsent(L, bind, dest); /* finalizers may run here: what follows looks anew */
+    if (bind->notes) {
+        tk_note_place(L, bind);
+    }
+    if (dest->task.state != TK_ENDED) {
+        struct tk_atom *name = atom_of(L, bind, top - 1);
+
+        anchor = tk_anchor(L, bind);
+        rc = post(L, bind, dest, name, anchor, NULL);
+        if (rc == TK_SENT_FULL) {
+            tk_unanchor(L, bind, anchor);
+        }
+    }
+    lua_settop(L, top - 2);
+    return rc;
+}
+
+void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                       struct tk_atom *name)
+{
+    int anchor;
+
+    lua_pushlstring(L, name->text, name->length);
     lua_insert(L, -2);
-    lua_setiuservalue(L, -2, UV_VALUE);
+    push_unsent(L, bind, dest);
     anchor = tk_anchor(L, bind);
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {
