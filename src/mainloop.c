@@ -359,6 +359,7 @@ static bool go_on(struct tasklet_host *host)
     if (host->exited) {
         return false;
     }
+    tk_traffic_come(host);
     tk_mainloop_interrupt(host); /* it may have come when nothing was left to keep the loop going */
     tk_dump_woken(host);
     if (host->stuck) {
@@ -408,6 +409,7 @@ int tasklet_host_run(struct tasklet_host *host)
     }
     host->running = false;
     tk_report(host->bind);
+    tk_traffic_tell(host);
     if (host->has_status) {
         /* As the system has it: what is negative is an error of ours. */
         return host->status < 0 ? host->status & 0xff : host->status;

@@ -565,6 +565,40 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
     }
 }
 
+RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                                    struct tk_room *room, uint64_t serial)
+{
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
+    struct tk_atom *name;
+    int anchor, rc;
+
+    letter->brand = &brand;
+    letter->serial = serial;
+    letter->fields = false;
+    tk_push_table(L, bind, TABLE_MESSAGE);
+    lua_setmetatable(L, -2);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, UV_VALUE);
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, UV_NAME);
+    tk_push_body(L, bind, dest);
+    lua_setiuservalue(L, -2, UV_DEST);
+    name = atom_of(L, bind, -2);
+    anchor = tk_anchor(L, bind);
+    bind->L = L;
+    rc = tk_mail_post(bind->sched, &dest->task, name, tk_payload(anchor), room);
+    if (rc < 0 || rc == TK_SENT_FULL) {
+        tk_unanchor(L, bind, anchor);
+        if (rc < 0) {
+            luaL_error(L, "not enough memory");
+        }
+    } else if (bind->notes) {
+        tk_note_sent(L, bind, dest, name);
+    }
+    lua_pop(L, 1);
+    return (enum tk_sent)rc;
+}
+
 /* ---- calls ---- */
 
 /* Raises a TaskletError: who was called, at 1, has ended. It says why if that one failed. */
@@ -676,6 +710,15 @@ static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
     return NULL;
 }
 
+/* Is it the program that asks? */
+static bool is_asked_outside(lua_State *L, const struct letter *letter)
+{
+    bool is = letter->serial != 0 && lua_getiuservalue(L, 1, UV_ASKER) == LUA_TNIL;
+
+    lua_settop(L, 2);
+    return is;
+}
+
 /* message:reply(value): whether somebody still waited for it. */
 static int message_reply(lua_State *L)
 {
@@ -685,6 +728,10 @@ static int message_reply(lua_State *L)
 
     tk_check_open(L, bind);
     lua_settop(L, 2);
+    if (is_asked_outside(L, letter)) {
+        lua_pushboolean(L, bind->hooks->answered(bind->context, L, letter->serial));
+        return 1;
+    }
     answer = find_answer(L, bind, letter);
     if (answer == NULL || answer->given || answer->ended) {
         lua_pushboolean(L, 0);
