@@ -679,6 +679,8 @@ static void posts_race_with_kills(void **state)
                                  "    target:kill()\n"
                                  "    kills = kills + 1\n"
                                  "until kills >= 50 and seen >= 20\n"
+                                 "finished = true\n"
+                                 "target:kill()\n"
                                  "over1() over2()\n";
     struct tasklet_host *host = new_host(NULL);
     struct tasklet *target, *killer;
@@ -692,7 +694,7 @@ static void posts_race_with_kills(void **state)
                          "    pcall(function()\n"
                          "        for message in tasklet.receive() do seen = seen + 1 end\n"
                          "    end)\n"
-                         "    if seen >= 20 then break end\n"
+                         "    if finished then break end\n"
                          "    tasklet.survive()\n"
                          "end\n");
     killer = start(host, script);

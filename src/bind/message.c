@@ -539,23 +539,31 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     lua_pop(L, 5);
 }
 
-void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                       struct tk_atom *name)
+/* Pushes a message without a sender, of the name and the value on top, popped. */
+static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest, uint64_t serial)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, 4);
-    int anchor;
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
 
     letter->brand = &brand;
-    letter->serial = 0;
+    letter->serial = serial;
     letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
-    lua_pushlstring(L, name->text, name->length);
+    lua_insert(L, -3);
+    lua_setiuservalue(L, -3, UV_VALUE);
     lua_setiuservalue(L, -2, UV_NAME);
     tk_push_body(L, bind, dest);
     lua_setiuservalue(L, -2, UV_DEST);
+}
+
+void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                       struct tk_atom *name)
+{
+    int anchor;
+
+    lua_pushlstring(L, name->text, name->length);
     lua_insert(L, -2);
-    lua_setiuservalue(L, -2, UV_VALUE);
+    push_unsent(L, bind, dest, 0);
     anchor = tk_anchor(L, bind);
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {
@@ -568,34 +576,24 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
 RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                                     struct tk_room *room, uint64_t serial)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
-    struct tk_atom *name;
+    struct tk_atom *name = atom_of(L, bind, -2);
     int anchor, rc;
 
-    letter->brand = &brand;
-    letter->serial = serial;
-    letter->fields = false;
-    tk_push_table(L, bind, TABLE_MESSAGE);
-    lua_setmetatable(L, -2);
-    lua_insert(L, -2);
-    lua_setiuservalue(L, -2, UV_VALUE);
-    lua_pushvalue(L, -2);
-    lua_setiuservalue(L, -2, UV_NAME);
-    tk_push_body(L, bind, dest);
-    lua_setiuservalue(L, -2, UV_DEST);
-    name = atom_of(L, bind, -2);
+    push_unsent(L, bind, dest, serial);
+    if (bind->notes) {
+        tk_note_place(L, bind);
+    }
     anchor = tk_anchor(L, bind);
     bind->L = L;
     rc = tk_mail_post(bind->sched, &dest->task, name, tk_payload(anchor), room);
     if (rc < 0 || rc == TK_SENT_FULL) {
         tk_unanchor(L, bind, anchor);
-        if (rc < 0) {
-            luaL_error(L, "not enough memory");
-        }
-    } else if (bind->notes) {
+    }
+    if (rc < 0) {
+        luaL_error(L, "not enough memory");
+    } else if (bind->notes && rc != TK_SENT_FULL) {
         tk_note_sent(L, bind, dest, name);
     }
-    lua_pop(L, 1);
     return (enum tk_sent)rc;
 }
 

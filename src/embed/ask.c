@@ -43,7 +43,7 @@ static void end(struct tk_ask *ask, int status, int anchor)
     tk_wheel_disarm(&host->loop.sched.wheel, &ask->time.timer);
     ask->status = status;
     ask->anchor = anchor;
-    if (tk_list_empty(&traffic->answered) && !host->loop.inside) {
+    if (tk_list_empty(&traffic->answered) && !host->loop.inside && !host->loop.polling) {
         tk_loop_wake(&host->loop); /* no turn is under way at whose end it would be told */
     }
     tk_list_push(&traffic->answered, &ask->node);
@@ -157,6 +157,7 @@ static int deliver(lua_State *L)
     struct tasklet_host *host = letter->host;
     struct tk_body *body;
 
+    tk_check_open(L, host->bind);
     delivery->rc = TASKLET_EENDED;
     if (letter->to != NULL ? !tk_reference_push(L, host, letter->to->reference)
                            : !tk_push_id(L, host, letter->id)) {

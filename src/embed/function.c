@@ -447,3 +447,16 @@ int tasklet_function_new(struct tasklet_host *host, tasklet_function function, v
     }
     return rc;
 }
+
+int tasklet_define(struct tasklet_host *host, const char *name, tasklet_function function,
+                   void *context)
+{
+    struct tasklet_value value;
+    int rc = tasklet_function_new(host, function, context, NULL, &value);
+
+    if (rc == 0) {
+        rc = tasklet_global_set(host, name, &value);
+        tasklet_release(host, &value);
+    }
+    return rc;
+}

@@ -99,6 +99,7 @@ void tk_enter(struct tasklet_host *host, struct tk_outer *outer)
     bind->running = NULL;
     bind->sched->current = NULL;
     host->embed->depth++;
+    tk_clock_catch_up(&host->loop.clock);
 }
 
 void tk_leave(struct tasklet_host *host, const struct tk_outer *outer)

@@ -57,7 +57,7 @@ static void left(struct tk_pending_wait *wait)
     pending->left = true;
     atomic_store(&pending->over, true);
     tk_list_remove(&pending->node);
-    if (tk_list_empty(&traffic->left) && !host->loop.inside) {
+    if (tk_list_empty(&traffic->left) && !host->loop.inside && !host->loop.polling) {
         tk_loop_wake(&host->loop);
     }
     tk_list_push(&traffic->left, &pending->node);
