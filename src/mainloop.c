@@ -362,6 +362,7 @@ static bool go_on(struct tasklet_host *host)
         return false;
     }
     tk_traffic_come(host);
+    tk_traffic_tell(host);
     tk_mainloop_interrupt(host); /* it may have come when nothing was left to keep the loop going */
     tk_dump_woken(host);
     if (host->stuck) {

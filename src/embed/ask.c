@@ -51,8 +51,10 @@ static void end(struct tk_ask *ask, int status, int anchor)
 
 static void receiver_ended(struct tk_wait *wait, struct tk_sched *sched)
 {
+    struct tk_ask *ask = tk_container_of(wait, struct tk_ask, answer.wait);
+
     (void)sched;
-    end(tk_container_of(wait, struct tk_ask, answer.wait), TASKLET_EENDED, 0);
+    end(ask, ask->host->bind->closing ? TASKLET_ECLOSED : TASKLET_EENDED, 0);
 }
 
 static void time_over(struct tk_wait *wait, struct tk_sched *sched)

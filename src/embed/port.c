@@ -135,6 +135,9 @@ bool tk_traffic_reachable(const struct tasklet_host *host)
     const struct tk_traffic *traffic = traffic_of(host);
     const struct tasklet_port *port = traffic->port;
 
+    if (!tk_list_empty(&traffic->answered) || !tk_list_empty(&traffic->left)) {
+        return true; /* the program has yet to be told, and may do something then */
+    }
     /* In this order: who has let go of it has sent before. */
     return port != NULL && (atomic_load(&port->held) > 0 || atomic_load(&port->last) != NULL ||
                             traffic->come != NULL);
