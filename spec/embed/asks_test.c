@@ -264,8 +264,7 @@ static void the_host_may_go(void **state)
     (void)state;
     assert_int_equal(ask(t, "q", 0, -1, &here), 0);
     memset(&elsewhere, 0, sizeof elsewhere);
-    assert_int_equal(
-        tasklet_post_ask(port, tasklet_id(t), "q", &value, 5, note, &elsewhere), 0);
+    assert_int_equal(tasklet_post_ask(port, tasklet_id(t), "q", &value, 5, note, &elsewhere), 0);
     tasklet_host_free(host);
     assert_int_equal(here.count, 1);
     assert_int_equal(here.status, TASKLET_ECLOSED);
@@ -273,8 +272,7 @@ static void the_host_may_go(void **state)
     assert_int_equal(elsewhere.status, TASKLET_ECLOSED);
     assert_int_equal(ask(t, "q", 0, -1, &here), TASKLET_ECLOSED);
     assert_int_equal(here.count, 0);
-    assert_int_equal(tasklet_post_ask(port, 1, "q", &value, 5, note, &elsewhere),
-                     TASKLET_ECLOSED);
+    assert_int_equal(tasklet_post_ask(port, 1, "q", &value, 5, note, &elsewhere), TASKLET_ECLOSED);
     assert_int_equal(elsewhere.count, 1);
     tasklet_drop(t);
     tasklet_port_drop(port);
@@ -339,8 +337,7 @@ static void *ask_often(void *arg)
     for (int i = 0; i < asker->count; i++) {
         struct tasklet_value value = tasklet_integer(0);
 
-        asker->rc |=
-            tasklet_post_ask(asker->port, asker->id, "q", &value, -1, check_answer, asker);
+        asker->rc |= tasklet_post_ask(asker->port, asker->id, "q", &value, -1, check_answer, asker);
         if (i % 10 == 9) {
             for (int k = 0; k < 10; k++) {
                 sem_wait(&asker->told);
@@ -433,8 +430,8 @@ static void the_one_who_is_told_may_ask_again(void **state)
 
     (void)state;
     rounds = 0;
-    target = started(host, "for message in tasklet.receive() do message:reply(message.value) end",
-                     NULL);
+    target =
+        started(host, "for message in tasklet.receive() do message:reply(message.value) end", NULL);
     assert_int_equal(tasklet_ask(target, "q", &value, 1000, ask_again, NULL), 0);
     run_to(host, 0);
     assert_int_equal(rounds, 100);

@@ -122,8 +122,7 @@ static void typed_arguments_are_as_luas_own(void **state)
                   "script:1: bad argument #1 to 'typed' (number expected, got string)");
     assert_raises(host, "local f = string.typed f(1, 1, print)",
                   "script:1: bad argument #3 to 'f' (string expected, got function)");
-    assert_raises(host, "local s = 'x' s:typed()",
-                  "script:1: calling 'typed' on bad self");
+    assert_raises(host, "local s = 'x' s:typed()", "script:1: calling 'typed' on bad self");
     tasklet_host_free(host);
 }
 
@@ -375,8 +374,7 @@ static void it_is_destroyed_if_it_cannot_be_made(void **state)
     assert_int_equal(tasklet_function_new(host, NULL, &destroyed, count, &function),
                      TASKLET_EINVAL);
     assert_int_equal(destroyed, 1);
-    assert_int_equal(tasklet_function_new(host, NULL, &destroyed, NULL, &function),
-                     TASKLET_EINVAL);
+    assert_int_equal(tasklet_function_new(host, NULL, &destroyed, NULL, &function), TASKLET_EINVAL);
     assert_int_equal(tasklet_define(host, "no.such.table", call_count, NULL), TASKLET_EINVAL);
     tasklet_host_free(host);
     assert_int_equal(destroyed, 1);
