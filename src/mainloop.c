@@ -187,11 +187,14 @@ static int never(lua_State *L, int status, lua_KContext context)
  */
 static int exit_program(lua_State *L)
 {
-    struct tasklet_host *host = tk_check_host(L);
-    struct tk_bind *bind = host->bind;
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
     struct tk_body *body = tk_current(bind);
     int status = EXIT_SUCCESS;
 
+    if (bind->sched != NULL) { /* else the host is gone, and the state without it goes on */
+        tk_check_open(L, bind);
+    }
     if (lua_isboolean(L, 1)) {
         status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
     } else {
@@ -486,6 +489,10 @@ void tk_mainloop_open(lua_State *L, struct tasklet_host *host)
         lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
         lua_pushlightuserdata(L, host);
         lua_getfield(L, -3, "exit");
+        if (lua_tocfunction(L, -1) == exit_program) { /* of a host that the state had before */
+            lua_getupvalue(L, -1, 3);
+            lua_replace(L, -2);
+        }
         lua_pushcclosure(L, exit_program, 3);
         lua_setfield(L, -2, "exit");
     }

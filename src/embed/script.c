@@ -333,6 +333,9 @@ int tasklet_start(struct tasklet_host *host, const struct tasklet_start_options 
     if (start.options->size != sizeof defaults || count < 0 || function == NULL) {
         return tk_set_error(host, TASKLET_EINVAL, NULL);
     }
+    if (host->exited) {
+        return tk_set_error(host, TASKLET_ESTATE, "the program has ended by os.exit");
+    }
     if (start.options->main && host->main != NULL && host->main->task.state != TK_ENDED) {
         return tk_set_error(host, TASKLET_ESTATE, "there is a main tasklet already");
     }
