@@ -33,14 +33,14 @@ static void *post_numbers(void *arg)
     return NULL;
 }
 
-static void run_posters(const char *receiver, size_t max_mailbox)
+static void run_posters(const char *receiver, int total, size_t max_mailbox)
 {
     struct tasklet_start_options options;
     struct tasklet_host *host = host_made();
     struct tasklet_port *port = tasklet_port_new(host);
     struct poster posters[THREADS];
     unsigned long long ids[RECEIVERS];
-    int count = work(1000000) / (THREADS * RECEIVERS);
+    int count = work(total) / (THREADS * RECEIVERS);
 
     tasklet_start_options_init(&options);
     options.max_mailbox = max_mailbox;
@@ -93,7 +93,7 @@ static void eight_threads_post_a_million_messages(void **state)
              "    if left == 0 then break end\n"
              "end\n",
              check_number);
-    run_posters(script, 0);
+    run_posters(script, 1000000, 0);
 }
 
 static void a_bounded_mailbox_loses_nothing(void **state)
@@ -111,7 +111,7 @@ static void a_bounded_mailbox_loses_nothing(void **state)
              "    if left == 0 then break end\n"
              "end\n",
              check_number);
-    run_posters(script, 10);
+    run_posters(script, 200000, 10);
 }
 
 static void they_come_to_conditions_as_well(void **state)
@@ -130,7 +130,7 @@ static void they_come_to_conditions_as_well(void **state)
              "    if left %% 3 == 0 then tasklet.yield_() end\n"
              "end\n",
              check_number);
-    run_posters(script, 3);
+    run_posters(script, 200000, 3);
 }
 
 /* ---- values ---- */
@@ -624,7 +624,7 @@ static void *post_until_closed(void *arg)
 /* Receivers end and hosts go while others post. */
 static void posts_race_with_the_end(void **state)
 {
-    int rounds = work(30);
+    int rounds = work(20);
 
     (void)state;
     for (int i = 0; i < rounds; i++) {
