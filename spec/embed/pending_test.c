@@ -41,6 +41,14 @@ static struct tasklet_pending *take(struct calls *calls)
     return pending;
 }
 
+static void put(struct calls *calls, struct tasklet_pending *pending)
+{
+    pthread_mutex_lock(&calls->mutex);
+    calls->pending[calls->count++ % LONGEST] = pending;
+    pthread_mutex_unlock(&calls->mutex);
+    sem_post(&calls->come);
+}
+
 static void count_cancel(void *context)
 {
     struct calls *calls = context;
@@ -64,10 +72,7 @@ static int wait_for(struct tasklet_call *call, void *context)
         assert_null(pending);
         return rc;
     }
-    pthread_mutex_lock(&calls->mutex);
-    calls->pending[calls->count++ % LONGEST] = pending;
-    pthread_mutex_unlock(&calls->mutex);
-    sem_post(&calls->come);
+    put(calls, pending);
     return rc;
 }
 
@@ -379,12 +384,11 @@ static void the_host_may_go(void **state)
 
 static void *complete_late(void *arg)
 {
-    struct calls *calls = arg;
+    struct tasklet_value value = tasklet_string("some bytes");
+    struct tasklet_pending *pending;
 
-    for (int i = 0; i < 20; i++) {
-        struct tasklet_value value = tasklet_string("some bytes");
-
-        tasklet_complete(take(calls), &value, 1);
+    while ((pending = take(arg)) != NULL) {
+        tasklet_complete(pending, &value, 1);
     }
     return NULL;
 }
@@ -417,12 +421,14 @@ static void completions_race_with_the_end(void **state)
             tasklet_host_free(host);
         }
         for (int k = 0; k < 2; k++) {
+            put(&calls, NULL);
+        }
+        for (int k = 0; k < 2; k++) {
             pthread_join(threads[k], NULL);
         }
         if (i % 2 == 1) {
             tasklet_host_free(host);
         }
-        assert_int_equal(calls.count, 40);
         calls_finish(&calls);
     }
 }
