@@ -548,11 +548,13 @@ static void a_wrong_row_is_refused(void **state)
 /* ---- the least that a kind has ---- */
 
 static struct tasklet_wait *last;
+static sem_t armed;
 
 static int arm_last(struct tasklet_wait *wait)
 {
     assert_string_equal(tasklet_wait_kind(wait)->name, "WaitForLeast");
     last = wait;
+    sem_post(&armed);
     return 0;
 }
 
@@ -570,6 +572,7 @@ static void *fire_soon(void *arg)
 {
     static int number = 9;
 
+    sem_wait(&armed);
     tasklet_port_call(arg, fire_last, &number);
     tasklet_port_drop(arg);
     return NULL;
@@ -585,6 +588,7 @@ static void a_kind_may_be_but_a_name(void **state)
     pthread_t thread;
 
     (void)state;
+    sem_init(&armed, 0, 0);
     assert_int_equal(tasklet_kind_add(host, &row), 0);
     begin(host, "local least = tasklet.WaitForLeast()\n"
                 "assert(tostring(least) == 'WaitForLeast')\n"
@@ -596,6 +600,7 @@ static void a_kind_may_be_but_a_name(void **state)
     assert_int_equal(tasklet_host_status(host), 0);
     pthread_join(thread, NULL);
     assert_int_equal(global_integer(host, "result"), 9);
+    sem_destroy(&armed);
     tasklet_host_free(host);
 }
 
