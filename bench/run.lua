@@ -49,12 +49,28 @@ local function limit(program, ...)
     return {out .. program, ...}
 end
 
+---A program in C on the library, in embed/.
+local function embedded(program, ...)
+    return {out .. "embed_" .. program, ...}
+end
+
+---What a request costs an echo server that is started so.
+local function load_of(connections, requests, server)
+    local command = limit("load", connections, requests, 64)
+    table.move(server, 1, #server, #command + 1, command)
+    return command
+end
+
 ---How a peer is started, and the command that says its version, which fails where there is none.
 local peers = {
     tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
     cqueues = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
+    },
+    luv = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
     },
 }
 
@@ -99,6 +115,7 @@ end
 ---@class Benchmark
 ---@field name string
 ---@field limits string[] the programs to compile
+---@field embed string[]? those on the library
 ---@field ours any[]
 ---@field limit any[]
 ---@field rows Row[]
@@ -237,6 +254,16 @@ local function benchmarks(quick)
             rows = {{metric = "channel"}},
         }
     end
+    for _, connections in ipairs{64, 1000} do
+        local n = 400000 // part
+        add{
+            name = "echo" .. connections,
+            limits = {"load", "echo"},
+            ours = load_of(connections, n, ours("echo")),
+            limit = load_of(connections, n, limit("echo")),
+            rows = {{metric = "echo", label = "echo, " .. connections, max_ratio = 1.18}},
+        }
+    end
     local slice = {name = "slice", limits = {}, ours = ours("slice", quick and 15 or 40), rows = {}}
     for _, program in ipairs{"fib", "nbody", "strings", "sort", "coroutines"} do
         slice.rows[#slice.rows + 1] = {
@@ -244,6 +271,15 @@ local function benchmarks(quick)
         }
     end
     add(slice)
+    local calls = 20000000 // part
+    add{
+        name = "invoke",
+        limits = {"invoke"},
+        embed = {"invoke"},
+        ours = embedded("invoke", calls),
+        limit = limit("invoke", calls),
+        rows = {{metric = "invoke", max_ratio = 2}},
+    }
     local runs, empty = 200 // part, out .. "empty.lua"
     add{
         name = "startup",
@@ -279,6 +315,22 @@ local function comparisons(quick)
             peers = peers_by_what("mailbox", 1024, numbers),
         },
     }
+    for _, connections in ipairs{64, 1000} do
+        local n, servers = 400000 // part, {}
+        for _, name in ipairs{"luv", "cqueues"} do
+            local each = peer(name, "echo")
+            each.command = load_of(connections, n, each.command)
+            servers[#servers + 1] = each
+        end
+        list[#list + 1] = {
+            name = "echo" .. connections,
+            limits = {"load", "echo"},
+            ours = load_of(connections, n, ours("echo")),
+            limit = load_of(connections, n, limit("echo")),
+            rows = {{metric = "echo"}},
+            peers = servers,
+        }
+    end
     for _, shape in ipairs{{2, numbers}, {1000, hops}} do
         local count, n = shape[1], shape[2]
         list[#list + 1] = {
@@ -310,8 +362,11 @@ end
 local flags
 local compiled = {}
 
----@param program string
-local function compile(program)
+---@param directory string
+---@param name string of the program
+---@param more string what else it is made of
+local function compile(directory, name, more)
+    local program = directory == "limits" and name or directory .. "_" .. name
     if compiled[program] then
         return
     end
@@ -323,10 +378,10 @@ local function compile(program)
         lua = output_of{"pkg-config", "--variable=libdir", "lua5.4"} .. "/liblua5.4.a",
         libs = output_of{"pkg-config", "--libs", "libuv"},
     }
-    local source = here .. "limits/" .. program .. ".c"
-    local line = ("%s -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra %s %s -o %s %s %s -lm -ldl"):format(
-        flags.compiler, flags.cflags, quote(source), quote(out .. program), quote(flags.lua),
-        flags.libs)
+    local source = ("%s%s/%s.c"):format(here, directory, name)
+    local options = "-std=c11 -D_GNU_SOURCE -O2 -fno-lto -Wall -Wextra"
+    local line = ("%s %s %s %s -o %s %s %s %s -lm -ldl"):format(flags.compiler, options,
+        flags.cflags, quote(source), quote(out .. program), more, quote(flags.lua), flags.libs)
     if not os.execute(line) then
         stop("cannot compile ", source)
     end
@@ -588,7 +643,11 @@ end
 assert(io.open(out .. "empty.lua", "w")):close()
 for _, benchmark in ipairs(chosen) do
     for _, program in ipairs(benchmark.limits) do
-        compile(program)
+        compile("limits", program, "")
+    end
+    for _, program in ipairs(benchmark.embed or {}) do
+        compile("embed", program, "-I" .. quote(root .. "src") .. " "
+            .. quote(root .. "build/src/libtasklet.a"))
     end
 end
 

@@ -425,11 +425,28 @@ static void end_run(struct tasklet_host *host)
     host->quit = host->ending = host->daemons_ended = host->ending_by_quit = false;
     host->stuck = host->reported = host->stopped = false;
     host->has_status = false;
+    host->idle = true;
+}
+
+int tk_mainloop_timeout(struct tasklet_host *host)
+{
+    if (host->exited) {
+        return -1;
+    }
+    if (host->quit || host->bind->reports > 0 || atomic_load(&host->interrupted) != 0 ||
+        atomic_load(&host->dumping) != 0) {
+        return 0;
+    }
+    if (host->idle && !anything_left(host) && !tk_loop_is_busy(&host->loop)) {
+        return -1; /* the run is over, and has been said to be */
+    }
+    return tk_loop_timeout(&host->loop);
 }
 
 void tk_mainloop_run(struct tasklet_host *host)
 {
     host->running = host->may_hang = true;
+    host->idle = false;
     tk_clock_stand(&host->loop.clock); /* there may have been turns */
     run_batch(host);
     while (go_on(host)) {
@@ -438,8 +455,9 @@ void tk_mainloop_run(struct tasklet_host *host)
             break;
         }
     }
-    host->running = host->may_hang = false;
+    host->may_hang = false;
     end_run(host);
+    host->running = false;
 }
 
 /* Is there anything that go_on is to look at? */
@@ -455,6 +473,7 @@ bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
     bool over;
 
     host->running = true;
+    host->idle = false;
     host->may_hang = seconds < 0;
     tk_traffic_come(host);
     tk_mainloop_interrupt(host); /* it may have come when nothing keeps the loop going */
@@ -464,12 +483,12 @@ bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
         tk_traffic_tell(host);
     }
     over = may_be_over(host) && (!go_on(host) || (host->ending_by_quit && main_ended(host)));
-    host->stopped = false;
-    host->running = host->may_hang = false;
+    host->stopped = host->may_hang = false;
     tk_report(host->bind);
     if (over) {
         end_run(host);
     }
+    host->running = false;
     return !over;
 }
 

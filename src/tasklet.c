@@ -394,6 +394,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
         return TASKLET_ENOMEM;
     }
     host->main_anchor = LUA_NOREF;
+    host->idle = true;
     host->options = *options;
     host->in_lua = in_lua;
     host->L = options->lua != NULL ? main_state(options->lua) : NULL;

@@ -187,7 +187,8 @@ TASKLET_API void tasklet_options_init(struct tasklet_options *options);
 /*
  * Makes a host. `options` is copied; NULL means the defaults. On success *out is a host that the
  * caller owns. With a borrowed lua_State the functions `require`, `coroutine.resume`, `wrap` and
- * `yield` of that state are replaced by equivalents through which waits can pass.
+ * `yield` of that state are replaced by equivalents through which waits can pass. A state has one
+ * host at a time (TASKLET_ESTATE); any of its coroutines may be given in its place.
  */
 TASKLET_API int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host **out);
 
@@ -220,23 +221,33 @@ TASKLET_API size_t tasklet_host_memory(struct tasklet_host *host);
  * Runs the loop until no non-daemon tasklet and no handle is left, or until tasklet.mainloop.quit,
  * os.exit or an interrupt. Returns the exit status that a program should end with: the one given to
  * quit or os.exit, else 3 if all waited for each other, 1 if a tasklet failed and nobody ever
- * looked, else 0; or a negative code. It can be called again.
+ * looked, else 0; or a negative code. TASKLET_ESTATE from inside: of a callback, of a function that
+ * a script calls.
+ *
+ * It can be called again, and each run has a status of its own. One that was quit is gone on with;
+ * after os.exit nothing runs any more, and each further run returns that status.
  */
 TASKLET_API int tasklet_host_run(struct tasklet_host *host);
 
 /*
  * One turn, for a program that has a loop of its own: waits at most `seconds` for something to
  * happen (0: not at all; negative: as long as it takes), then runs what is ready. Returns 1 if
- * there is more to come, 0 if the program has ended, as tasklet_host_run would: then
- * tasklet_host_status is what that would return; or a negative code.
+ * there is more to come, 0 if the run is over, as tasklet_host_run would end it; or a negative
+ * code, as there. Turns and runs may be mixed.
+ *
+ * If all tasklets wait for each other, a turn that may wait for ever says so and ends the run. One
+ * that may not leaves it at that, for the program itself may yet send what they wait for.
  */
 TASKLET_API int tasklet_host_turn(struct tasklet_host *host, double seconds);
+
+/* The status of the run that was over last: what tasklet_host_run returned, or would have. */
 TASKLET_API int tasklet_host_status(struct tasklet_host *host);
 
 /*
  * For a foreign loop: call tasklet_host_turn(host, 0) when the descriptor is readable, or after so
  * many milliseconds (0: at once; -1: no need to), whichever comes first. Ask for the timeout before
- * each wait: it changes with whatever runs. The descriptor is borrowed and stays the same.
+ * each wait: it changes with whatever runs, and with what is started, sent or killed between the
+ * turns. The descriptor is borrowed and stays the same.
  */
 TASKLET_API int tasklet_host_fd(struct tasklet_host *host);
 TASKLET_API int tasklet_host_timeout(struct tasklet_host *host);
@@ -274,10 +285,11 @@ enum tasklet_type {
 /*
  * A value of a script's, or for one. Fields are for reading; the functions below make values.
  *
- * Given to the library, values are copied; bytes need to live for the call only. Those that the
- * library gives to a callback are borrowed for the call. Those that it gives through an `out`
- * argument: bytes (which have a zero behind them) are borrowed until the next call on that host
- * that gives a value; references are owned, and freed by tasklet_release.
+ * Given to the library, values are copied; bytes need to live for the call only. A reference that
+ * has been released, or is another host's, is TASKLET_EINVAL. Those that the library gives to a
+ * callback are borrowed for the call. Those that it gives through an `out` argument: bytes (which
+ * have a zero behind them) are borrowed until the next call on that host that gives a value;
+ * references are owned, and freed by tasklet_release. If the call fails, *out is left alone.
  */
 struct tasklet_value {
     int type; /* enum tasklet_type */
@@ -352,7 +364,7 @@ static inline struct tasklet_value tasklet_pointer(void *pointer)
 }
 
 /* Frees what a value that the library gave owns, and makes it nil. Values that own nothing are
- * fine, and so is a host that is gone: NULL. */
+ * fine, and so are those of a host that is gone: NULL. */
 TASKLET_API void tasklet_release(struct tasklet_host *host, struct tasklet_value *value);
 
 /* A value of a callback's that is to be kept: *out is owned. For references only; bytes are to be
@@ -364,7 +376,8 @@ TASKLET_API int tasklet_keep(struct tasklet_host *host, const struct tasklet_val
 TASKLET_API int tasklet_tostring(struct tasklet_host *host, const struct tasklet_value *value,
                                  struct tasklet_value *out);
 
-/* Tables. Reading and writing run no metamethods. *out is nil where there is nothing. */
+/* Tables. Reading and writing run no metamethods. *out is nil where there is nothing; to set nil is
+ * to delete. TASKLET_EINVAL: that is no table, or a key that no table can have. */
 TASKLET_API int tasklet_table_new(struct tasklet_host *host, struct tasklet_value *out);
 TASKLET_API int tasklet_table_get(struct tasklet_host *host, const struct tasklet_value *table,
                                   const struct tasklet_value *key, struct tasklet_value *out);
@@ -375,15 +388,17 @@ TASKLET_API int tasklet_table_set(struct tasklet_host *host, const struct taskle
 TASKLET_API long long tasklet_table_length(struct tasklet_host *host,
                                            const struct tasklet_value *table);
 /*
- * Walks a table: begin with a nil *key. Gives the next key and its value, and returns 1; 0 at the
- * end. What *key and *value own is freed by the call that replaces it: a walk that comes to its end
- * leaves nothing to free. No key may be added meanwhile.
+ * Walks a table: begin with a nil *key; *value is not read then. Gives the next key and its value,
+ * and returns 1; 0 at the end, where both are nil. What *key and *value own is freed by the call
+ * that replaces it: a walk that comes to its end leaves nothing to free; one that is broken off
+ * leaves both to be released. Bytes of *key live as long as the table has that key. Meanwhile keys
+ * may be given other values, and be deleted, but none may be added.
  */
 TASKLET_API int tasklet_table_next(struct tasklet_host *host, const struct tasklet_value *table,
                                    struct tasklet_value *key, struct tasklet_value *value);
 
-/* Global variables, of a name such as "print"; of a path such as "string.format", in tables that
- * exist. Setting nil deletes. */
+/* Global variables, of a name such as "print"; of a path such as "string.format". As for tables.
+ * Where the path leads through what is no table there is nothing, and nothing can be set. */
 TASKLET_API int tasklet_global_get(struct tasklet_host *host, const char *name,
                                    struct tasklet_value *out);
 TASKLET_API int tasklet_global_set(struct tasklet_host *host, const char *name,
@@ -400,8 +415,9 @@ TASKLET_API int tasklet_at(struct tasklet_host *host, struct lua_State *L, int i
 
 /*
  * Compiles a script; *out is a function, owned. `name` is what tracebacks call it: "=stdin",
- * "@file.lua", or the text itself. Precompiled ones need TASKLET_BYTECODE. TASKLET_ESYNTAX;
- * TASKLET_EFILE. tasklet_load_file is the program's own and needs no TASKLET_FILES.
+ * "@file.lua", or the text itself; NULL: the text, or "=(load)" for a buffer. TASKLET_ESYNTAX;
+ * TASKLET_EDENIED if it is precompiled and the host lacks TASKLET_BYTECODE; TASKLET_EFILE.
+ * tasklet_load_file is the program's own and needs no TASKLET_FILES.
  */
 TASKLET_API int tasklet_load_string(struct tasklet_host *host, const char *text, const char *name,
                                     struct tasklet_value *out);
@@ -412,8 +428,8 @@ TASKLET_API int tasklet_load_file(struct tasklet_host *host, const char *path,
 
 /*
  * Calls a function of a script, at once and in no tasklet: it cannot wait. Its results are put into
- * `results`, `max` places, as `out` arguments; what is missing is nil. Returns how many it gave,
- * which may be more than `max`; TASKLET_ESCRIPT.
+ * `results`, `max` places, as `out` arguments; what is missing is nil, and all are if it fails.
+ * Returns how many it gave, which may be more than `max`; TASKLET_ESCRIPT.
  */
 TASKLET_API int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *function,
                                const struct tasklet_value *args, int count,
@@ -423,12 +439,12 @@ struct tasklet_start_options {
     size_t size;        /* set by tasklet_start_options_init */
     const char *name;   /* copied; NULL: the function's */
     int daemon;         /* not 0: does not keep the program alive, and is killed when it ends */
-    int main;           /* not 0: the main tasklet, for which mainloop.run waits; one a host */
+    int main;           /* not 0: the main tasklet, which mainloop.run parks; one at a time */
     size_t max_mailbox; /* 0: the host's */
 
-    /* Told once when it has ended, as a tasklet's join callbacks are. `t` is borrowed for the call:
-     * its outcome can be read. NULL: nobody; then a failure goes to on_error unless somebody
-     * looks. */
+    /* Told once when it has ended, as a tasklet's join callbacks are; not if the host goes first.
+     * `t` is borrowed for the call: its outcome can be read. NULL: nobody; then a failure goes to
+     * on_error unless somebody looks. */
     void (*on_end)(void *context, struct tasklet *t);
     void *context; /* borrowed */
 };
@@ -436,10 +452,11 @@ struct tasklet_start_options {
 TASKLET_API void tasklet_start_options_init(struct tasklet_start_options *options);
 
 /*
- * Starts a tasklet: its body is `function`, called with `count` arguments. It begins to run when
- * the host does, in its turn; from inside a callback, after that. `options` is copied; NULL means
- * the defaults. *out is a reference that the caller owns; NULL: none is wanted. TASKLET_ELIMIT;
- * TASKLET_ESTATE if there is a main tasklet already.
+ * Starts a tasklet: its body is `function`, a function or a fresh coroutine, called with `count`
+ * arguments. It begins to run when the host does, in its turn; from inside a callback, after that.
+ * It is the program's own, no child of a tasklet that may be running. `options` is copied; NULL
+ * means the defaults. *out is a reference that the caller owns; NULL: none is wanted.
+ * TASKLET_ELIMIT; TASKLET_ESTATE if there is a main tasklet already, or os.exit was called.
  */
 TASKLET_API int tasklet_start(struct tasklet_host *host,
                               const struct tasklet_start_options *options,
@@ -468,20 +485,23 @@ enum tasklet_state {
     TASKLET_KILLED     /* it was killed */
 };
 
-/* Where it stands; a negative code. */
+/* Where it stands, enum tasklet_state; or a negative code. */
 TASKLET_API int tasklet_state(struct tasklet *t);
 /* Its name. Borrowed until the next call on that host that gives a value; "" if the host is gone.
  */
 TASKLET_API const char *tasklet_name(struct tasklet *t);
-/* The results of one that has returned, as those of tasklet_invoke; TASKLET_ESTATE otherwise. */
+/* The results of one that has returned, as those of tasklet_invoke; TASKLET_ESTATE otherwise. One
+ * that was killed and did not mind has returned. */
 TASKLET_API int tasklet_results(struct tasklet *t, struct tasklet_value *results, int max);
 /* The error of one that has failed or was killed, with the traceback if `traceback` is not 0: *out
  * is a string. The failure counts as dealt with. TASKLET_ESTATE if there is none. */
 TASKLET_API int tasklet_failure(struct tasklet *t, int traceback, struct tasklet_value *out);
-/* Kills it, as scripts do: it ends at its wait, soon; cleanup runs, and may wait. One that has
- * ended is fine. */
+/* Kills it, as scripts do, but in its turn: it ends at its wait, soon; cleanup runs, and may wait.
+ * The one that runs now ends at its next wait; one that was made and never started, at once. One
+ * that has ended is fine. */
 TASKLET_API int tasklet_kill(struct tasklet *t);
-/* Has `on_end` told when it has ended, as above; more than one may be. At once if it has. */
+/* Has `on_end` told when it has ended, as above; more than one may be. If it has ended already:
+ * when the host runs. */
 TASKLET_API int tasklet_on_end(struct tasklet *t, void (*on_end)(void *context, struct tasklet *t),
                                void *context);
 

@@ -405,6 +405,62 @@ static void the_timeout_knows_of_calls_between_turns(void **state)
     tasklet_host_free(host);
 }
 
+/* Once the end of a run has been told there is no need for turns, until something is begun. */
+static void nothing_is_to_be_done_when_all_is_over(void **state)
+{
+    struct tasklet_host *host = host_with_time(0);
+
+    (void)state;
+    assert_int_equal(tasklet_host_timeout(host), -1);
+    for (int i = 0; i < 3; i++) {
+        begin(host, "require 'tasklet'.sleep(0.001)");
+        assert_int_equal(tasklet_host_timeout(host), 0);
+        drive(host);
+        assert_int_equal(tasklet_host_timeout(host), -1);
+        /* One that is over already, but has to be reported. */
+        perform(host, "require 'tasklet'.run(error, 'it broke')");
+        assert_int_equal(tasklet_host_timeout(host), 0);
+        assert_int_equal(tasklet_host_turn(host, 0), 0);
+        assert_int_equal(tasklet_host_status(host), 1);
+        assert_ptr_equal(strstr(reports, "it broke"), reports);
+        reports[0] = '\0';
+        assert_int_equal(tasklet_host_timeout(host), -1);
+    }
+    tasklet_host_free(host);
+}
+
+/* What the program is told at the end of a turn is still inside of it. */
+static void try_to_turn(void *context, const char *text)
+{
+    struct tasklet_host **host = context;
+
+    assert_non_null(strstr(text, "it broke"));
+    assert_int_equal(tasklet_host_turn(*host, 0), TASKLET_ESTATE);
+    assert_int_equal(tasklet_host_run(*host), TASKLET_ESTATE);
+    begin(*host, "told = (told or 0) + 1");
+}
+
+static void a_report_does_not_run_the_host(void **state)
+{
+    struct tasklet_options options;
+    struct tasklet_host *host = NULL;
+
+    (void)state;
+    tasklet_options_init(&options);
+    options.context = &host;
+    options.on_error = try_to_turn;
+    assert_int_equal(tasklet_host_new(&options, &host), 0);
+    begin(host, "error 'it broke'");
+    assert_int_equal(tasklet_host_run(host), 1);
+    begin(host, "error 'it broke'");
+    while (tasklet_host_turn(host, 0) > 0) {
+        continue;
+    }
+    assert_int_equal(tasklet_host_run(host), 0);
+    assert_int_equal(integer_of(host, "return told"), 2);
+    tasklet_host_free(host);
+}
+
 static void the_descriptor_stays_the_same(void **state)
 {
     struct tasklet_host *host = host_with_time(0);
@@ -554,6 +610,8 @@ int main(void)
         cmocka_unit_test(sleepers_are_driven_by_the_timeout),
         cmocka_unit_test(descriptors_are_driven_by_the_descriptor),
         cmocka_unit_test(the_timeout_knows_of_calls_between_turns),
+        cmocka_unit_test(nothing_is_to_be_done_when_all_is_over),
+        cmocka_unit_test(a_report_does_not_run_the_host),
         cmocka_unit_test(the_descriptor_stays_the_same),
         cmocka_unit_test(another_thread_wakes_a_foreign_loop),
         cmocka_unit_test(a_virtual_clock_jumps_by_turns),

@@ -125,6 +125,9 @@ enum {
     TABLE_MAILBOX,
     TABLE_EMITTER,
     TABLE_CHANNEL,
+    TABLE_STREAM,
+    TABLE_SERVER,
+    TABLE_UDP,
     TABLE_BODY, /* functions that start a tasklet: the body's frame and its handler */
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
@@ -145,7 +148,7 @@ enum tk_halt {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* of the script's string, which the table of names keeps */
+    const void *string; /* the script's, which the table of names keeps */
     struct tk_atom *atom;
 };
 
@@ -154,7 +157,8 @@ struct tk_bind {
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate,
+        *job;                  /* verbs' */
     struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
@@ -201,6 +205,7 @@ struct tk_bind {
     int *vacant;
     int vacancies, room_for_vacant;
     struct tk_name names[TK_NAMES_KEPT];
+    const void *attributes[4]; /* of messages: their names, which the table of names keeps */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -260,7 +265,7 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 
 /* Anchors the value on top and pops it. */
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
-/* The same where the table is at hand: at an absolute index or an upvalue. */
+/* The same, of what is not nil, where the table is at hand: at an absolute index or an upvalue. */
 RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table);
 void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);
@@ -282,6 +287,9 @@ static inline bool tk_is_own_source(const char *source)
     return strncmp(source, "=tasklet/", 9) == 0;
 }
 
+/* Pushes "file:line: " of the nearest Lua function of a script: the caller, even across a stack of
+ * C functions and of the library's own. */
+void tk_push_where(lua_State *L, struct tk_bind *bind);
 /* Raises a TaskletError with the caller's position. */
 RAISES int tk_raise(lua_State *L, const char *format, ...);
 /* The same with an error of that class. */
@@ -529,6 +537,8 @@ int tk_traceback(lua_State *L);
 
 /* Notes where the message on top is made. */
 RAISES void tk_note_place(lua_State *L, struct tk_bind *bind);
+/* Notes where the object on top, which has `fileno` and `close`, is made. */
+RAISES void tk_note_made(lua_State *L, struct tk_bind *bind);
 /* Notes that a message of that name was given to a tasklet. */
 RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
                          const struct tk_atom *name);
@@ -589,9 +599,10 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name);
 /* Sends a message of the program's, whose name and value are on top, popped, to `dest`, which has
- * not ended, as tk_mail_post does. `serial`: its number, if an answer is wanted; 0: none is. */
-RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                                    struct tk_room *room, uint64_t serial);
+ * not ended, as tk_mail_post does; -1: it has ended meanwhile. `serial`: its number, if an answer
+ * is wanted; 0: none is. */
+RAISES int tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                           struct tk_room *room, uint64_t serial);
 void tk_message_open(lua_State *L, struct tk_bind *bind);
 void tk_message_close(struct tk_bind *bind);
 
@@ -613,6 +624,16 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
 RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                          const struct tk_kind *kind, const struct tk_arg *args);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* That of the verb's waits which is of that kind; NULL: there is none. */
+static inline struct tk_wait *tk_verb_of(const struct tk_body *body, const struct tk_kind *kind)
+{
+    struct tk_wait *wait = body->task.verbs;
+
+    while (wait != NULL && wait->kind != kind) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
 /* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
  * none.
  */
@@ -639,6 +660,9 @@ void tk_channel_open(lua_State *L, struct tk_bind *bind);
 /* emitter.c */
 struct tk_source *tk_to_source(lua_State *L, int index, const struct tk_bind *bind);
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals);
+
+/* fs.c */
+void tk_fs_open(lua_State *L, struct tk_bind *bind);
 
 /* require.c */
 void tk_require_open(lua_State *L, struct tk_bind *bind);

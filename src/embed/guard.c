@@ -88,30 +88,6 @@ int tk_failed(struct tasklet_host *host, lua_State *L, int status)
 
 /* ---- calling ---- */
 
-void tk_enter(struct tasklet_host *host, struct tk_outer *outer)
-{
-    struct tk_bind *bind = host->bind;
-
-    outer->L = bind->L;
-    outer->running = bind->running;
-    outer->current = bind->sched->current;
-    bind->L = bind->main;
-    bind->running = NULL;
-    bind->sched->current = NULL;
-    host->embed->depth++;
-    tk_clock_catch_up(&host->loop.clock);
-}
-
-void tk_leave(struct tasklet_host *host, const struct tk_outer *outer)
-{
-    struct tk_bind *bind = host->bind;
-
-    bind->L = outer->L;
-    bind->running = outer->running;
-    bind->sched->current = outer->current;
-    host->embed->depth--;
-}
-
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context)
 {
     struct tk_outer outer;

@@ -149,7 +149,7 @@ static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 
     if (own(wait)->armed) {
         own(wait)->armed = false;
-        tk_loop_of(sched)->expected--;
+        tk_loop_of(sched)->awaited--;
         if (given->disarm != NULL) {
             given->disarm(own(wait));
         }
@@ -168,13 +168,13 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
     fault->text[0] = '\0';
     self->fault = fault;
     self->armed = true; /* it may fire at once */
-    tk_loop_of(sched)->expected++;
+    tk_loop_of(sched)->awaited++;
     code = row_of(wait)->given->arm(self);
     bind->L = L;
     self->fault = NULL;
     if (code < 0) {
         self->armed = false;
-        tk_loop_of(sched)->expected--;
+        tk_loop_of(sched)->awaited--;
     }
     return fault_of(fault, code);
 }
