@@ -27,6 +27,7 @@ struct row {
     struct tasklet_host *host;
     int count; /* of parameters */
     struct tk_param params[MAX_PARAMS + 1];
+    char name[]; /* a copy: the conditions may outlive the host, and what the program has */
 };
 
 struct tasklet_wait {
@@ -317,8 +318,8 @@ static void fill(struct row *row, struct tasklet_host *host, const struct taskle
     row->given = given;
     row->host = host;
     set_params(row);
-    row->kind.name = given->name;
-    row->kind.brief = given->brief != NULL ? given->brief : "";
+    row->kind.name = strcpy(row->name, given->name);
+    row->kind.brief = "";
     row->kind.params = row->params;
     row->kind.fields = fields;
     row->kind.size = state_offset() + given->state_size + alignof(max_align_t) - 1;
@@ -347,7 +348,7 @@ static int add(lua_State *L)
     tk_bind_push_module(L, bind);
     adding->taken = lua_getfield(L, -1, adding->kind->name) != LUA_TNIL;
     if (!adding->taken) {
-        row = lua_newuserdatauv(L, sizeof *row, 0);
+        row = lua_newuserdatauv(L, sizeof *row + strlen(adding->kind->name) + 1, 0);
         fill(row, adding->host, adding->kind);
         tk_condition_add(L, bind, &row->kind);
     }
