@@ -85,6 +85,22 @@ static struct tasklet_host *host_with_calls(struct calls *calls)
     return host;
 }
 
+/* The same with a virtual clock: it stands while scripts run, however slow the machine is. */
+static struct tasklet_host *host_in_virtual_time(struct calls *calls)
+{
+    struct tasklet_options options;
+    struct tasklet_host *host = NULL;
+
+    calls_init(calls);
+    tasklet_options_init(&options);
+    options.virtual_time = 1;
+    options.on_error = show;
+    assert_int_equal(tasklet_host_new(&options, &host), 0);
+    perform(host, "tasklet = require 'tasklet'");
+    assert_int_equal(tasklet_define(host, "wait", wait_for, calls), 0);
+    return host;
+}
+
 /* ---- completing ---- */
 
 static void *complete_one(void *arg)
@@ -315,7 +331,7 @@ static void a_kill_ends_it(void **state)
 static void deadlines_end_it(void **state)
 {
     struct calls calls;
-    struct tasklet_host *host = host_with_calls(&calls);
+    struct tasklet_host *host = host_in_virtual_time(&calls);
 
     (void)state;
     begin(host, "local is = tasklet.TimeoutError\n"
@@ -568,18 +584,10 @@ static void a_daemons_call_keeps_nothing_alive(void **state)
 static void a_virtual_clock_waits_for_it(void **state)
 {
     struct calls calls;
-    struct tasklet_options options;
-    struct tasklet_host *host;
+    struct tasklet_host *host = host_in_virtual_time(&calls);
     pthread_t thread;
 
     (void)state;
-    calls_init(&calls);
-    tasklet_options_init(&options);
-    options.virtual_time = 1;
-    options.on_error = show;
-    assert_int_equal(tasklet_host_new(&options, &host), 0);
-    perform(host, "tasklet = require 'tasklet'");
-    assert_int_equal(tasklet_define(host, "wait", wait_for, &calls), 0);
     begin(host, "local start = tasklet.mainloop.now()\n"
                 "local t = tasklet.run(function()\n"
                 "    tasklet.sleep(86400)\n"
