@@ -566,6 +566,8 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind);
 /* Makes the constructor of a kind a function of the module. `kind` lives as long as the value on
  * top, popped, which it keeps. */
 RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind);
+/* The binding is about to go: its class may be collected. */
+void tk_condition_forget(lua_State *L, const struct tk_kind *kind);
 /* Pushes a new WaitForTasklet for the tasklet at `index`. */
 RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index);
 /* Sets the script value of the condition at `index` that a firing's payload is. */

@@ -738,9 +738,17 @@ static int add_kind(lua_State *L)
     lua_getupvalue(L, -1, 3);
     lua_pushvalue(L, 2);
     lua_rawsetp(L, -2, kind);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, kind); /* the class is never collected */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, kind); /* it lives as long as the binding does */
     lua_setfield(L, -2, kind->name);
     return 0;
+}
+
+void tk_condition_forget(lua_State *L, const struct tk_kind *kind)
+{
+    if (lua_checkstack(L, 1)) {
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, kind);
+    }
 }
 
 RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)

@@ -367,6 +367,22 @@ static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     }
 }
 
+/* Those that have not ended are found no more by the table of anchors at `index`, which a host to
+ * come has its own in the place of. */
+static void forget_anchors(lua_State *L, struct tk_bind *bind, int index)
+{
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, index); i > 0; i--) {
+        struct tk_body *body;
+
+        lua_rawgeti(L, index, i);
+        body = tk_to_body(L, -1, bind);
+        if (body != NULL && body->task.state != TK_RUNNING) {
+            body->anchor = LUA_NOREF;
+        }
+        lua_pop(L, 1);
+    }
+}
+
 void tk_close_all(struct tk_bind *bind)
 {
     lua_State *L = bind->main;
@@ -389,5 +405,6 @@ void tk_close_all(struct tk_bind *bind)
         }
         lua_settop(L, top + 1);
     }
+    forget_anchors(L, bind, top + 1);
     lua_settop(L, top);
 }

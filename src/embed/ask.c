@@ -161,7 +161,6 @@ static int deliver(lua_State *L)
     struct tasklet_host *host = letter->host;
     struct tk_body *body;
 
-    tk_check_open(L, host->bind);
     delivery->rc = TASKLET_EENDED;
     if (letter->to != NULL ? !tk_reference_push(L, host, letter->to->reference)
                            : !tk_push_id(L, host, letter->id)) {
@@ -222,8 +221,10 @@ static int send_to(struct tasklet *t, const char *name, const struct tasklet_val
     struct tk_letter letter = {
         .host = tasklet_host_of(t), .to = t, .name = name, .value = value, .ask = ask};
 
-    if (letter.host == NULL) {
-        return TASKLET_ECLOSED;
+    int rc = letter.host != NULL ? tk_check_alive(letter.host) : TASKLET_ECLOSED;
+
+    if (rc < 0) {
+        return rc;
     }
     if (name == NULL) {
         return tk_set_error(letter.host, TASKLET_EINVAL, "a message without a name");

@@ -23,6 +23,7 @@ enum { FIRED_WITH = 1, ARGUMENT = 2 };
 
 struct row {
     struct tk_kind kind; /* first */
+    struct tk_list node; /* among the host's */
     const struct tasklet_kind *given;
     struct tasklet_host *host;
     int count; /* of parameters */
@@ -215,6 +216,10 @@ void tk_conditions_close(struct tasklet_host *host)
     while ((node = tk_list_first(&host->embed->traffic.conditions)) != NULL) {
         let_go(tk_container_of(node, struct tasklet_wait, node));
     }
+    while ((node = tk_list_first(&host->embed->traffic.kinds)) != NULL) {
+        tk_list_remove(node);
+        tk_condition_forget(host->bind->main, &tk_container_of(node, struct row, node)->kind);
+    }
 }
 
 /* ---- making one ---- */
@@ -344,13 +349,13 @@ static int add(lua_State *L)
     struct tk_bind *bind = adding->host->bind;
     struct row *row;
 
-    tk_check_open(L, bind);
     tk_bind_push_module(L, bind);
     adding->taken = lua_getfield(L, -1, adding->kind->name) != LUA_TNIL;
     if (!adding->taken) {
         row = lua_newuserdatauv(L, sizeof *row + strlen(adding->kind->name) + 1, 0);
         fill(row, adding->host, adding->kind);
         tk_condition_add(L, bind, &row->kind);
+        tk_list_push(&adding->host->embed->traffic.kinds, &row->node);
     }
     return 0;
 }
@@ -369,7 +374,10 @@ int tasklet_kind_add(struct tasklet_host *host, const struct tasklet_kind *kind)
         return tk_set_error(host, TASKLET_EINVAL, "the kind '%s': %s",
                             kind->name != NULL ? kind->name : "", wrong);
     }
-    rc = tk_guarded(host, add, &adding);
+    rc = tk_check_alive(host);
+    if (rc == 0) {
+        rc = tk_guarded(host, add, &adding);
+    }
     if (rc == 0 && adding.taken) {
         return tk_set_error(host, TASKLET_EINVAL, "the module has a '%s' already", kind->name);
     }

@@ -104,7 +104,7 @@ bool tk_port_put(struct tasklet_port *port, struct tk_parcel *parcel)
 
 struct tasklet_port *tasklet_port_new(struct tasklet_host *host)
 {
-    struct tasklet_port *port = host->bind == NULL ? NULL : tk_port_take(host);
+    struct tasklet_port *port = tk_check_alive(host) < 0 ? NULL : tk_port_take(host);
 
     if (port != NULL) {
         atomic_fetch_add(&port->held, 1);
@@ -193,6 +193,7 @@ void tk_traffic_init(struct tk_traffic *traffic)
     tk_list_init(&traffic->pendings);
     tk_list_init(&traffic->left);
     tk_list_init(&traffic->functions);
+    tk_list_init(&traffic->kinds);
     tk_list_init(&traffic->conditions);
 }
 
