@@ -297,6 +297,15 @@ local function benchmarks(quick)
         limit = limit("invoke", calls),
         rows = {{metric = "invoke", max_ratio = 2.2}},
     }
+    local posts = 1000000 // part
+    add{
+        name = "post",
+        limits = {"post"},
+        embed = {"post"},
+        ours = embedded("post", posts),
+        limit = limit("post", posts),
+        rows = {{metric = "port_call", max_ratio = 2}, {metric = "post"}},
+    }
     local runs, empty = 200 // part, out .. "empty.lua"
     add{
         name = "startup",

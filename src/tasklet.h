@@ -524,9 +524,11 @@ TASKLET_API int tasklet_send(struct tasklet *t, const char *name,
 
 /*
  * Sends a message that the receiver answers by `message:reply(value)`. `on_reply` is called exactly
- * once, later, from the host's thread: `status` is 0 and `value` (borrowed) the answer; or it is
- * TASKLET_ETIMEOUT after `seconds` (negative: no limit), TASKLET_EENDED if the receiver ended
- * without an answer, TASKLET_ECLOSED if the host goes. Unless this returns an error: then never.
+ * once, from the host's thread, at the end of a turn: `status` is 0 and `value` (borrowed) the
+ * answer; or `value` is NULL and `status` is TASKLET_ETIMEOUT after `seconds` (negative: no limit),
+ * TASKLET_EENDED if the receiver ended without an answer, TASKLET_ECLOSED if the host goes,
+ * TASKLET_ENOMEM. Unless this returns an error, which may be one of tasklet_send's: then never. A
+ * question keeps no program alive.
  */
 typedef void (*tasklet_reply)(void *context, int status, const struct tasklet_value *value);
 
@@ -538,7 +540,12 @@ TASKLET_API int tasklet_ask(struct tasklet *t, const char *name, const struct ta
 /*
  * The way in. Any number of threads may use a port at once; it outlives the host, and posts are
  * refused then. The caller owns one use of it: tasklet_port_hold adds one, tasklet_port_drop gives
- * one back. NULL: no memory.
+ * one back (NULL is fine). NULL: no memory.
+ *
+ * A port keeps no program alive: when no tasklet is left that does, the run is over, and what is
+ * posted then waits for the next run. But as long as one is held, those who wait may still be woken
+ * by a post, so that they are not taken for deadlocked: a program whose tasklets wait for posts
+ * ends by a message that tells them to, or when the last port has been dropped.
  */
 TASKLET_API struct tasklet_port *tasklet_port_new(struct tasklet_host *host);
 TASKLET_API struct tasklet_port *tasklet_port_hold(struct tasklet_port *port); /* any thread */
@@ -547,9 +554,11 @@ TASKLET_API void tasklet_port_drop(struct tasklet_port *port);                 /
 /*
  * As tasklet_send and tasklet_ask, from any thread, to the tasklet of that id. `value` is nil, a
  * boolean, a number, a string or a pointer: what belongs to a host cannot come from elsewhere.
- * Posts of one thread arrive in their order. What can be known at once is returned
- * (TASKLET_ECLOSED, TASKLET_ENOMEM, TASKLET_EINVAL); a post to a tasklet that has ended by then is
- * dropped, and one to a full mailbox waits in the port. A port keeps no program alive.
+ * Never waits. Posts and calls of one thread arrive in their order. What can be known at once is
+ * returned (TASKLET_ECLOSED, TASKLET_ENOMEM, TASKLET_EINVAL); a post to a tasklet that has ended by
+ * then is dropped. One that finds the mailbox full waits outside of it for its turn, and holds up
+ * no other mailbox's; how many wait so is bounded by nothing but memory. One for which the host has
+ * no memory is dropped and told to on_error. The `seconds` of an ask begin when it has come.
  */
 TASKLET_API int tasklet_post(struct tasklet_port *port, unsigned long long id, const char *name,
                              const struct tasklet_value *value);
@@ -557,8 +566,9 @@ TASKLET_API int tasklet_post_ask(struct tasklet_port *port, unsigned long long i
                                  const struct tasklet_value *value, double seconds,
                                  tasklet_reply on_reply, void *context);
 
-/* Has `function` called once from the host's thread, soon. Any thread. If the host goes before, it
- * is called then, with NULL for the host. */
+/* Has `function` called once from the host's thread, soon, if the host runs. Any thread. If the
+ * host goes before, it is called then, with NULL for the host. TASKLET_ECLOSED, TASKLET_ENOMEM:
+ * never. */
 TASKLET_API int tasklet_port_call(struct tasklet_port *port,
                                   void (*function)(void *context, struct tasklet_host *host),
                                   void *context);
@@ -572,7 +582,9 @@ TASKLET_API int tasklet_port_call(struct tasklet_port *port,
  *     return tasklet_fail(call, "what is wrong");     // raises in the script, at the caller's line
  *     return tasklet_suspend(call, ...);              // the tasklet waits
  *
- * `call` is borrowed until it returns; `context` is what was given with it.
+ * or, with a negative code, fails by the text of that; with 0 it returns nothing. `call` is
+ * borrowed until it returns; `context` is what was given with it. It may call whatever the thread
+ * may, but not run the host.
  */
 typedef int (*tasklet_function)(struct tasklet_call *call, void *context);
 
@@ -582,7 +594,8 @@ TASKLET_API int tasklet_function_new(struct tasklet_host *host, tasklet_function
                                      void *context, void (*destroy)(void *context),
                                      struct tasklet_value *out);
 
-/* The same as a global variable: as tasklet_global_set, which see. */
+/* The same as a global variable: as tasklet_global_set, which see. `context` is borrowed until the
+ * host goes. */
 TASKLET_API int tasklet_define(struct tasklet_host *host, const char *name,
                                tasklet_function function, void *context);
 
@@ -601,25 +614,32 @@ TASKLET_API int tasklet_arg_number(struct tasklet_call *call, int index, double 
 TASKLET_API int tasklet_arg_string(struct tasklet_call *call, int index, const char **bytes,
                                    size_t *length); /* borrowed for the call; length may be NULL */
 
+/* How it ends. What these return is for the function to return, at once. A second one in the same
+ * call is TASKLET_ESTATE, and so is one after the call is bound to fail. */
 TASKLET_API int tasklet_return(struct tasklet_call *call, const struct tasklet_value *values,
                                int count);
 TASKLET_API int tasklet_fail(struct tasklet_call *call, const char *text);
 
 /*
- * The tasklet that called waits until the program completes the call, from any thread. *pending is
- * then to be handed to tasklet_complete or tasklet_abort, exactly once, sooner or later: also if
- * the tasklet was killed or its deadline was over meanwhile, or the host is gone; that does no
- * harm. `what` (copied) says what it waits for, in reports. `on_cancel` (NULL: nobody) is told, in
- * the host's thread, when nobody waits for the result any more, so that the work can be given up.
- * A pending call counts as something outside: it keeps the program alive.
- * Where the caller cannot wait the call fails, and *pending is NULL: begin the work after this.
+ * The tasklet that called waits until the program completes the call, from any thread, at any time:
+ * it may be at once. *pending is then to be handed to tasklet_complete or tasklet_abort, exactly
+ * once, sooner or later: also if the tasklet was killed or its deadline was over meanwhile, or the
+ * host is gone; that does no harm. `what` (copied) says what it waits for, in reports:
+ * "render: a frame". `on_cancel` (NULL: nobody) is told once, in the host's thread at the end of a
+ * turn or when the host goes, if the tasklet does not wait for the result any more, so that the
+ * work can be given up; not if it has been completed in time. While the tasklet waits something is
+ * under way outside: that is no deadlock, a virtual clock does not jump, and the program goes on,
+ * unless it is a daemon's call. Where the caller cannot wait the call is bound to fail with the
+ * usual error, and *pending is NULL: begin the work after this.
  */
 TASKLET_API int tasklet_suspend(struct tasklet_call *call, const char *what,
                                 void (*on_cancel)(void *context), void *context,
                                 struct tasklet_pending **pending);
 
-/* The call returns these values, which are as those of tasklet_post; or raises the error. Takes
- * `pending`. Any thread. TASKLET_EENDED: nobody waits any more. */
+/* The call returns these values, which are as those of tasklet_post; or raises the error, at the
+ * caller's line. Takes `pending`. Any thread. TASKLET_EENDED: nobody waits any more;
+ * TASKLET_ECLOSED: the host is gone. After TASKLET_EINVAL, for a value of a host's, and
+ * TASKLET_ENOMEM the call raises that. */
 TASKLET_API int tasklet_complete(struct tasklet_pending *pending,
                                  const struct tasklet_value *values, int count);
 TASKLET_API int tasklet_abort(struct tasklet_pending *pending, const char *text);
@@ -628,8 +648,9 @@ TASKLET_API int tasklet_abort(struct tasklet_pending *pending, const char *text)
 
 /*
  * A kind of wait condition: scripts make, combine and yield its conditions as they do the
- * library's own, tasklet.WaitForFrame(60), and reports name them. One constant row; what it borrows
- * has to live as long as the host.
+ * library's own, tasklet.WaitForFrame(60), and reports name them. They have the option `priority`
+ * and the fields `value`, `triggered` and `priority`. One constant row, borrowed, as is all that it
+ * points to, until the host goes.
  */
 enum tasklet_param_flags { TASKLET_OPTIONAL = 1, TASKLET_OPTION = 2 /* in the table at the end */ };
 
@@ -643,7 +664,7 @@ struct tasklet_kind {
     size_t size;       /* sizeof (struct tasklet_kind) */
     const char *name;  /* "WaitForFrame": of the constructor in the module `tasklet` */
     const char *brief; /* one sentence */
-    const struct tasklet_param *params; /* NULL: none */
+    const struct tasklet_param *params; /* NULL: none; at most 8, options last */
     size_t state_size; /* bytes that each condition has for the program, zeroed at first */
     void *context;     /* borrowed */
 
@@ -652,29 +673,34 @@ struct tasklet_kind {
     int (*init)(struct tasklet_wait *wait, const struct tasklet_value *args);
     /* From now on it is to fire; it may do so at once. As above; then the yield raises. */
     int (*arm)(struct tasklet_wait *wait);
-    /* It is not to fire any more; also called when it has fired. NULL: nothing. */
+    /* It is not to fire any more, or has fired and is armed again next: each arm that has not
+     * failed is followed by one disarm. NULL: nothing. */
     void (*disarm)(struct tasklet_wait *wait);
-    /* It goes: frees what init took. NULL: nothing. */
+    /* It goes, not armed: frees what init took. Called once if init has not failed, when the
+     * collector finds that no script has it any more, or when the host goes. NULL: nothing. */
     void (*finish)(struct tasklet_wait *wait);
     /* A few words into `text`: what it waits for. NULL: its name says it. */
     void (*describe)(struct tasklet_wait *wait, char *text, size_t size);
 };
 
-/* TASKLET_EINVAL: the row is wrong, or there is something of that name in the module. */
+/* Adds a kind for good. While a tasklet waits for one of its conditions something is under way
+ * outside: that is no deadlock, and a virtual clock does not jump. TASKLET_EINVAL: the row is
+ * wrong, or there is something of that name in the module. */
 TASKLET_API int tasklet_kind_add(struct tasklet_host *host, const struct tasklet_kind *kind);
 
-/* The bytes of the program's, aligned for anything; its row; its host. */
+/* Of a condition, from init to finish: the bytes of the program's, aligned for anything; its row;
+ * its host. */
 TASKLET_API void *tasklet_wait_state(struct tasklet_wait *wait);
 TASKLET_API const struct tasklet_kind *tasklet_wait_kind(struct tasklet_wait *wait);
 TASKLET_API struct tasklet_host *tasklet_wait_host(struct tasklet_wait *wait);
 
-/* In init or arm: says why it fails. Returns a negative code. */
+/* In init or arm: says why it fails, in less than 160 bytes. Returns a negative code. */
 TASKLET_API int tasklet_wait_fail(struct tasklet_wait *wait, const char *text);
 
 /*
  * It fires: its tasklet is woken, in its turn, and the condition's field `value` is `value` (NULL:
- * nil). One that is not armed, or has fired already, drops it. From any callback of the host's
- * thread; no script runs before this returns.
+ * nil). One that is not armed, or has fired already, drops it: that is no error. Not after finish.
+ * No script runs before this returns. TASKLET_ENOMEM, TASKLET_EINVAL: it has not fired.
  */
 TASKLET_API int tasklet_wait_fire(struct tasklet_wait *wait, const struct tasklet_value *value);
 

@@ -99,6 +99,9 @@ struct tk_bind_hooks {
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
      * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
+    /* RAISES. The message of that number, which the program has sent, is answered by the value at
+     * 2. Does somebody still wait for it? */
+    bool (*answered)(void *context, lua_State *L, uint64_t serial);
 };
 
 /* What the binding keeps in the registry, by reference. */
@@ -484,6 +487,8 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 /* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
  * kill. */
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
+/* Would tk_check_wait and tk_check_trap let it pass? */
+bool tk_may_wait(lua_State *L, struct tk_bind *bind);
 /* Raises if the tasklet is not to block. */
 static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
 {
@@ -563,6 +568,11 @@ void tk_stock_event(struct tk_bind *bind, struct tk_body *body);
 /* The condition at `index`, or NULL. */
 struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind);
 RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind);
+/* Makes the constructor of a kind a function of the module. `kind` lives as long as the value on
+ * top, popped, which it keeps. */
+RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind);
+/* The binding is about to go: its class may be collected. */
+void tk_condition_forget(lua_State *L, const struct tk_kind *kind);
 /* Pushes a new WaitForTasklet for the tasklet at `index`. */
 RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index);
 /* Sets the script value of the condition at `index` that a firing's payload is. */
@@ -595,9 +605,11 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
  */
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name);
-/* Sends a message from outside of all tasklets: its name, a string, and its value are on top and
- * popped. As tk_mail_send, but that it does not wait for room; -1: the tasklet has ended. */
-RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest);
+/* Sends a message of the program's, whose name and value are on top, popped, to `dest`, which has
+ * not ended, as tk_mail_post does; -1: it has ended meanwhile. `serial`: its number, if an answer
+ * is wanted; 0: none is. */
+RAISES int tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                           struct tk_room *room, uint64_t serial);
 void tk_message_open(lua_State *L, struct tk_bind *bind);
 void tk_message_close(struct tk_bind *bind);
 

@@ -123,15 +123,33 @@ static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
     return NULL;
 }
 
+/* Is the message at 1 a question of the program's? Then *serial is its number. */
+static bool is_question(lua_State *L, const struct letter *letter, uint64_t *serial)
+{
+    bool is = letter->called && lua_getiuservalue(L, 1, UV_ASKER) == LUA_TNIL;
+
+    if (is) {
+        lua_getiuservalue(L, 1, UV_SERIAL);
+        *serial = (uint64_t)lua_tointeger(L, -1);
+    }
+    lua_settop(L, 2);
+    return is;
+}
+
 /* message:reply(value): whether somebody still waited for it. */
 int tk_reply(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct letter *letter = tk_check_letter(L, 1);
     struct tk_answer *answer;
+    uint64_t serial;
 
     tk_check_open(L, bind);
     lua_settop(L, 2);
+    if (is_question(L, letter, &serial)) {
+        lua_pushboolean(L, bind->hooks->answered(bind->context, L, serial));
+        return 1;
+    }
     answer = find_answer(L, bind, letter);
     if (answer == NULL || answer->given || answer->ended) {
         lua_pushboolean(L, 0);

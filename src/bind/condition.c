@@ -215,7 +215,7 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         if (lua_type(L, -1) != LUA_TSTRING) {
             wrong(L, at, param, "string");
         }
-        arg->as.string = lua_tostring(L, -1);
+        arg->as.string = lua_tolstring(L, -1, &arg->as.length);
         break;
     case TK_NAMES:
         names = check_names(L, bind, at, param->name);
@@ -251,7 +251,8 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         }
         break;
     default:
-        break; /* TK_VALUE: anything */
+        arg->as.integer = lua_gettop(L); /* TK_VALUE: anything */
+        break;
     }
 }
 
@@ -700,6 +701,22 @@ static int hidden_class(lua_State *L)
     return 1;
 }
 
+/* Pushes the constructor of a kind. */
+static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    lua_newtable(L);
+    tk_condition_class(L, bind, kind);
+    lua_remove(L, -2);
+    if (kind == bind->ended) {
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_rotate(L, -3, -1);
+    lua_pushcclosure(L, construct, 3);
+}
+
 /* The stack's top is the module's table. */
 RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
 {
@@ -726,33 +743,54 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         lua_setfield(L, -2, constants[i].name);
     }
     for (size_t i = 0; bind->kinds[i] != NULL; i++) {
-        const struct tk_kind *kind = bind->kinds[i];
-
-        if ((kind->flags & TK_HIDDEN) != 0) {
-            continue;
-        }
-        lua_newtable(L);
-        tk_condition_class(L, bind, kind);
-        lua_remove(L, -2);
-        if (kind == bind->ended) {
-            lua_pushvalue(L, -1);
-            lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
-        }
-        lua_pushvalue(L, lua_upvalueindex(1));
-        lua_pushlightuserdata(L, (void *)kind);
-        lua_rotate(L, -3, -1);
-        lua_pushcclosure(L, construct, 3);
-        if ((kind->flags & TK_METHOD) == 0) {
-            lua_setfield(L, -2, kind->name);
-        } else {
-            tk_push_table(L, bind, TABLE_CORE);
-            lua_insert(L, -2);
-            lua_setfield(L, -2, kind->name);
-            lua_pop(L, 1);
+        if ((bind->kinds[i]->flags & TK_HIDDEN) == 0) {
+            push_constructor(L, bind, bind->kinds[i]);
+            if ((bind->kinds[i]->flags & TK_METHOD) != 0) {
+                tk_push_table(L, bind, TABLE_CORE);
+                lua_insert(L, -2);
+                lua_setfield(L, -2, bind->kinds[i]->name);
+                lua_pop(L, 1);
+            } else {
+                lua_setfield(L, -2, bind->kinds[i]->name);
+            }
         }
     }
     tk_script_open(L, bind);
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);
     lua_pop(L, 1);
+}
+
+/* Upvalue 1 is the binding. Arguments: the row, and what it lives in. */
+static int add_kind(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    const struct tk_kind *kind = lua_touserdata(L, 1);
+
+    tk_push_table(L, bind, TABLE_MODULE);
+    push_constructor(L, bind, kind);
+    lua_getupvalue(L, -1, 3);
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, -2, kind);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, kind); /* it lives as long as the binding does */
+    lua_setfield(L, -2, kind->name);
+    return 0;
+}
+
+void tk_condition_forget(lua_State *L, const struct tk_kind *kind)
+{
+    if (lua_checkstack(L, 1)) {
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, kind);
+    }
+}
+
+RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    tk_push_table(L, bind, TABLE_BINDING);
+    lua_pushcclosure(L, add_kind, 1);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_insert(L, -2);
+    lua_call(L, 2, 0);
 }

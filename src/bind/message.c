@@ -563,13 +563,14 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
 }
 
 /* Pushes a message without a sender, of the name and the value on top, popped. */
-static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
+static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest, int values)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, PLAIN_LETTER);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, values);
 
     letter->brand = &brand;
     letter->bind = bind;
-    letter->called = letter->fields = false;
+    letter->called = values > PLAIN_LETTER;
+    letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
     lua_insert(L, -3);
@@ -579,23 +580,35 @@ static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest
     lua_setiuservalue(L, -2, UV_DEST);
 }
 
-RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
+RAISES int tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                           struct tk_room *room, uint64_t serial)
 {
     int top = lua_gettop(L), anchor, rc = -1;
 
     lua_pushvalue(L, top - 1);
     lua_pushvalue(L, top);
-    push_unsent(L, bind, dest); /* finalizers may run here: what follows looks anew */
+    push_unsent(L, bind, dest, serial == 0 ? PLAIN_LETTER : CALL_LETTER);
+    if (serial != 0) {
+        lua_pushinteger(L, (lua_Integer)serial);
+        lua_setiuservalue(L, -2, UV_SERIAL);
+    }
     if (bind->notes) {
         tk_note_place(L, bind);
     }
-    if (dest->task.state != TK_ENDED) {
+    if (dest->task.state != TK_ENDED) { /* a finalizer may have ended it meanwhile */
         struct tk_atom *name = atom_of(L, bind, top - 1);
 
         anchor = tk_anchor(L, bind);
-        rc = post(L, bind, dest, name, anchor, NULL);
-        if (rc == TK_SENT_FULL) {
+        bind->L = L;
+        rc = tk_mail_post(bind->sched, &dest->task, name, tk_payload(anchor), room);
+        if (rc < 0 || rc == TK_SENT_FULL) {
             tk_unanchor(L, bind, anchor);
+        }
+        if (rc < 0) {
+            return luaL_error(L, "not enough memory");
+        }
+        if (bind->notes && rc != TK_SENT_FULL) {
+            tk_note_sent(L, bind, dest, name);
         }
     }
     lua_settop(L, top - 2);
@@ -609,7 +622,7 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
 
     lua_pushlstring(L, name->text, name->length);
     lua_insert(L, -2);
-    push_unsent(L, bind, dest);
+    push_unsent(L, bind, dest, PLAIN_LETTER);
     anchor = tk_anchor(L, bind);
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {

@@ -125,6 +125,7 @@ struct tk_embed *tk_embed_new(void)
     if (embed != NULL) {
         embed->number = atomic_fetch_add(&hosts, 1) + 1;
         tk_list_init(&embed->refs);
+        tk_traffic_init(&embed->traffic);
         embed->values = embed->given = embed->ids = LUA_NOREF;
     }
     return embed;
@@ -140,6 +141,7 @@ void tk_embed_close(struct tasklet_host *host)
 {
     lua_State *L = host->bind->main;
 
+    tk_traffic_close(host);
     tk_refs_close(host);
     luaL_unref(L, LUA_REGISTRYINDEX, host->embed->values);
     luaL_unref(L, LUA_REGISTRYINDEX, host->embed->given);

@@ -373,44 +373,6 @@ int tasklet_on_end(struct tasklet *t, void (*on_end)(void *context, struct taskl
     return rc < 0 ? rc : do_work(&work, t, tell);
 }
 
-static int send_it(lua_State *L)
-{
-    struct work *work = lua_touserdata(L, 1);
-    struct tk_bind *bind = work->host->bind;
-
-    push(L, work->t); /* keeps it, whatever is collected */
-    lua_pushstring(L, work->text);
-    if (!tk_value_push(L, work->host, work->value)) {
-        return fail(work, TASKLET_EINVAL, TK_NO_VALUE);
-    }
-    switch (tk_message_put(L, bind, work->t->body)) {
-    case TK_SENT_FULL:
-        return fail(work, TASKLET_EFULL, "the mailbox is full");
-    case -1:
-        return fail(work, TASKLET_EENDED, "the tasklet has ended");
-    default:
-        return 0;
-    }
-}
-
-int tasklet_send(struct tasklet *t, const char *name, const struct tasklet_value *value)
-{
-    struct work work = {.text = name, .value = value};
-    struct tk_batch batch;
-    int rc = t->host != NULL ? tk_check_alive(t->host) : TASKLET_ECLOSED;
-
-    if (rc < 0) {
-        return rc;
-    }
-    if (name == NULL) {
-        return tk_set_error(t->host, TASKLET_EINVAL, "the message has no name");
-    }
-    tk_sched_aside(t->host->bind->sched, &batch);
-    rc = do_work(&work, t, send_it);
-    tk_sched_defer(t->host->bind->sched, &batch);
-    return rc;
-}
-
 /* ---- ids ---- */
 
 static int find_id(lua_State *L)

@@ -38,6 +38,8 @@ struct tk_loop_hooks {
     void (*woken)(void *context);
     /* A virtual clock has come to the time of tk_loop_alarm. */
     void (*alarm)(void *context);
+    /* Can another thread still reach the host, and thereby wake somebody? */
+    bool (*reachable)(void *context);
 };
 
 /* A room above that has handles of its own on the loop. */
@@ -79,7 +81,7 @@ struct tk_loop {
     struct tk_signals *signals;
     struct tk_list parts; /* struct tk_loop_part */
     struct tk_hub *hub;   /* of the room io; made when first needed */
-    size_t awaited;       /* waits for the world by handles that do not keep the uv loop going */
+    size_t awaited; /* waits for the world that are not seen in what keeps the uv loop going */
     struct tk_watchdog dog;
     struct tk_clock clock;
     uint64_t leap;  /* virtual clock: it jumps up to here, whatever is under way outside */

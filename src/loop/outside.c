@@ -61,5 +61,6 @@ bool tk_outside_pending(struct tk_loop *loop)
 
 bool tk_outside_possible(struct tk_loop *loop)
 {
-    return tk_outside_pending(loop) || tk_signals_watched(loop) || has_active(loop);
+    return tk_outside_pending(loop) || tk_signals_watched(loop) || has_active(loop) ||
+           loop->hooks->reachable(loop->context);
 }
