@@ -233,10 +233,16 @@ static void turns_make_a_run(void **state)
                 "for i = 1, 3 do count = i tasklet.sleep(1) end\n"
                 "error 'it broke'");
     for (int i = 1; i <= 3; i++) {
-        assert_int_equal(tasklet_host_turn(host, 0), 1);
+        int turns = 0;
+
+        do {
+            assert_int_equal(tasklet_host_turn(host, 0), 1);
+        } while (integer_of(host, "return count") < i && ++turns < 5);
         assert_int_equal(integer_of(host, "return count"), i);
     }
-    assert_int_equal(tasklet_host_turn(host, 0), 0);
+    for (int turns = 0; tasklet_host_turn(host, 0) > 0; turns++) {
+        assert_true(turns < 5);
+    }
     assert_int_equal(tasklet_host_status(host), 1);
     assert_non_null(strstr(reports, "it broke"));
     begin(host, "");
