@@ -72,10 +72,6 @@ local peers = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
     },
-    luv = {
-        start = {"lua5.4"},
-        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
-    },
 }
 
 ---@param name string
