@@ -54,7 +54,6 @@ local reasons = {
     ["spec/model/model_spec.lua"] = "the model takes it that each step takes time",
     ["spec/process/child_spec.lua"] = "children, and their ends",
     ["spec/process/host_spec.lua"] = "children when the program ends",
-    ["spec/process/pipeline_spec.lua"] = "children, one behind the other",
     ["spec/process/run_spec.lua"] = "children, and limits of their time",
     ["spec/process/support.lua"] = "what the specs of children share",
     ["spec/process/terminal_spec.lua"] = "children with a terminal",
