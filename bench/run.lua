@@ -64,10 +64,6 @@ end
 ---How a peer is started, and the command that says its version, which fails where there is none.
 local peers = {
     tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
-    luv = {
-        start = {"lua5.4"},
-        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
-    },
     cqueues = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
