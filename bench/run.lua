@@ -64,6 +64,10 @@ end
 ---How a peer is started, and the command that says its version, which fails where there is none.
 local peers = {
     tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
+    luv = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
+    },
     cqueues = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
@@ -271,6 +275,19 @@ local function benchmarks(quick)
         }
     end
     add(slice)
+    add{
+        name = "process",
+        limits = {"process"},
+        ours = ours("process", 500 // part, 1024),
+        limit = limit("process", 500 // part, 1024),
+        rows = {
+            {metric = "process_small", label = "process, from a small one", max_ratio = 1.6},
+            {
+                metric = "process_large", label = "  from one of 1 GB",
+                grows = {from = "process_small", factor = 1.3, plus = 200},
+            },
+        },
+    }
     local calls = 20000000 // part
     add{
         name = "invoke",
@@ -338,6 +355,17 @@ local function comparisons(quick)
             limit = load_of(connections, n, limit("echo")),
             rows = {{metric = "echo"}},
             peers = servers,
+        }
+    end
+    local programs = 100 // part
+    for _, size in ipairs{"small", "large"} do
+        list[#list + 1] = {
+            name = "process_" .. size,
+            limits = {"process"},
+            ours = ours("process", programs, 1024),
+            limit = limit("process", programs, 1024),
+            rows = {{metric = "process_" .. size}},
+            peers = {peer("luv", "process", programs, 1024)},
         }
     end
     for _, shape in ipairs{{2, numbers}, {1000, hops}} do
@@ -575,7 +603,7 @@ end
 
 ---Finds out which peers are installed, and prints their versions.
 local function look_for_peers()
-    for _, name in ipairs{"tarantool", "cqueues"} do
+    for _, name in ipairs{"tarantool", "cqueues", "luv"} do
         local pipe = assert(io.popen(command_line(peers[name].version) .. " 2>/dev/null"))
         local version = pipe:read("l")
         pipe:read("a")

@@ -169,6 +169,10 @@ struct tasklet_options {
      * make scripts slower. */
     int no_signals;
 
+    /* Not 0: os.execute, what io.popen gives, and reading Lua's standard input suspend only their
+     * tasklet, where the caller can be suspended; else, as in Lua, the whole program. */
+    int waiting_io;
+
     /* What scripts may reach; enum tasklet_capability, or-ed. A borrowed Lua state keeps what its
      * program has put into it: there they are for what the library adds. */
     unsigned capabilities;

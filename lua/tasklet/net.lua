@@ -127,11 +127,40 @@ local function secure(tls, due, host, port, stream, message, code)
     return secured
 end
 
+-- The hosts of an option: a list of strings.
+local function hosts_of(name, host)
+    if type(host) == "string" then
+        return { host }
+    end
+    local count = type(host) == "table" and #host or 0
+    for i = 1, count do
+        count = type(host[i]) == "string" and count or 0
+    end
+    if count == 0 then
+        bad(name, "option 'host': string or list of strings expected")
+    end
+    return host
+end
+
+-- The addresses of some hosts, those that there are; else nil and the last failure.
+local function addresses_of_all(hosts, due)
+    local all, message, code = {}, nil, nil
+    for _, host in ipairs(hosts) do
+        local list
+        list, message, code = addresses_of(host, nil, left(due))
+        table.move(list or {}, 1, #(list or {}), #all + 1, all)
+    end
+    if #all == 0 then
+        return nil, message, code
+    end
+    return all
+end
+
 --- Connects; of several addresses the first that answers.
 ---@return stream?, string?, string?
 function net.connect(options)
     check("connect", options, {
-        host = "string", port = "integer", path = "string", timeout = "number", tls = "any",
+        host = "any", port = "integer", path = "string", timeout = "number", tls = "any",
     })
     check_target("connect", options, true)
     local tls = options.tls and core.check_tls("connect", options.tls)
@@ -140,14 +169,16 @@ function net.connect(options)
         return secure(tls, due, options.path, 0,
             core.dial({ options.path }, nil, options.timeout, "unix " .. options.path))
     end
-    local host = options.host or LOOPBACK
-    local addresses, message, code = addresses_of(host, nil, options.timeout)
+    local hosts = hosts_of("connect", options.host or LOOPBACK)
+    local addresses, message, code = addresses_of_all(hosts, due)
     if not addresses then
         return nil, message, code
     end
-    local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
-    return secure(tls, due, host, options.port, core.dial(interleave(addresses), options.port,
-        due and left(due) or options.timeout, ("tcp %s:%d"):format(shown, options.port)))
+    local name = hosts[1] -- that TLS verifies, too
+    return secure(tls, due, name, options.port, core.dial(interleave(addresses), options.port,
+        due and left(due) or options.timeout,
+        ("tcp %s:%d"):format(name:find(":", 1, true) and "[" .. name .. "]" or name,
+            options.port)))
 end
 
 --- Two streams that are connected with each other.
@@ -239,6 +270,10 @@ function server:serve(f, options)
     core.check_callable(1, "serve", f)
     options = core.check_options(2, "serve", options, { max_connections = "number" })
     local most, count = options.max_connections, 0
+    if most and most < 1 then
+        error(("%sbad argument #2 to 'serve' (option 'max_connections': at least 1 expected)")
+            :format(core.caller()), 0)
+    end
     local wake = M.WaitForCall()
     serving[self] = serving[self] or {}
     serving[self][wake] = true

@@ -116,6 +116,10 @@ function L.open()
     wrap_preload("luv")
     wrap_preload("uv")
     wrap_luv(package.loaded.luv)
+    function core.note_child(pid)
+        pids[pid] = core.script_place(4)
+        known_children[pid] = true
+    end
     core.note_messages(true)
 end
 
@@ -131,6 +135,7 @@ function L.close()
     for object in pairs(core.made) do
         core.made[object] = nil
     end
+    core.note_child = nil
     core.note_messages(false)
 end
 
@@ -357,6 +362,9 @@ end
 
 --- What has come since a snapshot and does not go by itself, in text; and ends it. For a tasklet.
 function L.collect(shot)
+    if rawget(core, "await_children") then
+        core.await_children() -- those that end with a tasklet which has ended
+    end
     local found = find(shot)
     for i = 1, TURNS do
         if #found == 0 then

@@ -172,11 +172,12 @@ static void on_alarm(int signo)
     tasklet_host_interrupt(to_interrupt, 4);
 }
 
-/* Also what the program has called, in no tasklet. */
+/* Also what the program has called, in no tasklet. It calls the system, for ThreadSanitizer holds
+ * signals back until then. */
 static void an_interrupt_ends_a_call(void **state)
 {
     struct tasklet_host *host = host_with_time(0);
-    struct tasklet_value function = function_of(host, "while true do end");
+    struct tasklet_value function = function_of(host, "while true do os.time() end");
     struct itimerval soon = {.it_value = {.tv_usec = 10000}};
     struct sigaction action;
     struct tasklet *t = started(host, "require 'tasklet'.sleep(1000)", NULL);
@@ -232,10 +233,16 @@ static void turns_make_a_run(void **state)
                 "for i = 1, 3 do count = i tasklet.sleep(1) end\n"
                 "error 'it broke'");
     for (int i = 1; i <= 3; i++) {
-        assert_int_equal(tasklet_host_turn(host, 0), 1);
+        int turns = 0;
+
+        do {
+            assert_int_equal(tasklet_host_turn(host, 0), 1);
+        } while (integer_of(host, "return count") < i && ++turns < 5);
         assert_int_equal(integer_of(host, "return count"), i);
     }
-    assert_int_equal(tasklet_host_turn(host, 0), 0);
+    for (int turns = 0; tasklet_host_turn(host, 0) > 0; turns++) {
+        assert_true(turns < 5);
+    }
     assert_int_equal(tasklet_host_status(host), 1);
     assert_non_null(strstr(reports, "it broke"));
     begin(host, "");

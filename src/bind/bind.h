@@ -69,6 +69,7 @@ struct tk_body {
     bool library : 1;        /* is inside a part of the library that must not be cut */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
     bool expected : 1;       /* somebody is going to join it */
+    bool owner : 1;          /* has started children that end with it */
 };
 
 _Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
@@ -179,6 +180,7 @@ struct tk_bind {
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
     uint32_t numbers;
+    int internals;   /* daemons of the library's own that have begun and not ended */
     uint64_t calls;  /* the serial number of the last one */
     uint64_t origin; /* of the times that scripts see: what is 0 there; modulo 2^64 */
     int failures;    /* tasklets that failed and that nobody has looked at */
@@ -440,6 +442,9 @@ void tk_lint_open(lua_State *L, struct tk_bind *bind);
 
 /* If the tasklet at `index` is a member of a scope: it is no more. */
 void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
+
+/* If the tasklet at `index` has started child processes: they end with it. */
+void tk_end_children(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 
 /* Tells those who are to be told that the tasklet at `index` has ended: its join callbacks,
  * monitors and scope; each once. */

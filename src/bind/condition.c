@@ -688,6 +688,35 @@ static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk
     lua_pushcclosure(L, construct, 3);
 }
 
+/* For the Lua part: hidden_class(name, methods) makes the class of a hidden kind; its constructor.
+ * Metamethods that are among the methods are the class's. */
+static int hidden_class(lua_State *L)
+{
+    static const char *const metamethods[] = {"__call", "__close", "__tostring", NULL};
+    struct tk_bind *bind = tk_bind_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    const struct tk_kind *const *kind = bind->kinds;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    while (*kind != NULL && strcmp((*kind)->name, name) != 0) {
+        kind++;
+    }
+    luaL_argcheck(L, *kind != NULL, 1, "no such kind");
+    lua_settop(L, 2);
+    tk_condition_class(L, bind, *kind);
+    for (const char *const *m = metamethods; *m != NULL; m++) {
+        if (lua_getfield(L, 2, *m) != LUA_TNIL) {
+            lua_setfield(L, 3, *m);
+        }
+        lua_settop(L, 3);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, (void *)*kind);
+    lua_rotate(L, -3, -1);
+    lua_pushcclosure(L, construct, 3);
+    return 1;
+}
+
 /* The stack's top is the module's table. */
 RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
 {
@@ -707,6 +736,8 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         {"IO_HUP", 16},
     };
 
+    static const luaL_Reg core[] = {{"hidden_class", hidden_class}, {NULL, NULL}};
+
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
         lua_pushinteger(L, constants[i].value);
         lua_setfield(L, -2, constants[i].name);
@@ -725,6 +756,9 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         }
     }
     tk_script_open(L, bind);
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
 }
 
 /* Upvalue 1 is the binding. Arguments: the row, and what it lives in. */

@@ -9,16 +9,11 @@
 
 #include "io/address.h"
 
-struct object {
-    const void *brand; /* that it is one */
-    struct tk_stream stream;
-};
-
 static const char brand = 'S';
 
 struct tk_stream *tk_to_stream(lua_State *L, int index)
 {
-    struct object *object = tk_to_sized(L, index, sizeof *object);
+    struct tk_stream_object *object = tk_to_sized(L, index, sizeof *object);
 
     return object != NULL && object->brand == &brand ? &object->stream : NULL;
 }
@@ -36,7 +31,7 @@ RAISES struct tk_stream *tk_check_stream(lua_State *L, struct tk_bind *bind)
 
 RAISES struct tk_stream *tk_new_stream(lua_State *L, struct tk_bind *bind)
 {
-    struct object *object = lua_newuserdatauv(L, sizeof *object, 0);
+    struct tk_stream_object *object = lua_newuserdatauv(L, sizeof *object, 0);
 
     object->brand = &brand;
     tk_stream_init(&object->stream);
@@ -243,6 +238,20 @@ static int is_stream(lua_State *L)
 }
 
 /* The stack's top is the module's table. */
+/* For the Lua part: give_back(stream, text): what was read of it is unread again. */
+static int give_back(lua_State *L)
+{
+    struct tk_stream *stream = tk_to_stream(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+
+    luaL_argexpected(L, stream != NULL, 1, "stream");
+    if (tk_bind_of(L)->sched != NULL && !tk_stream_give_back(stream, text, length)) {
+        return luaL_error(L, "not enough memory");
+    }
+    return 0;
+}
+
 void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg methods[] = {{"close", stream_close},
@@ -256,8 +265,11 @@ void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
                                            {"__close", stream_close},
                                            {"__gc", stream_gc},
                                            {NULL, NULL}};
-    static const luaL_Reg core[] = {
-        {"open_standard", open_standard}, {"pair", pair}, {"is_stream", is_stream}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"open_standard", open_standard},
+                                    {"pair", pair},
+                                    {"is_stream", is_stream},
+                                    {"give_back", give_back},
+                                    {NULL, NULL}};
     static const char *const conditions[] = {"readable", "writable"};
     static const luaL_Reg module[] = {{"stream", module_stream}, {NULL, NULL}};
     int top = lua_gettop(L);

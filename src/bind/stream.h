@@ -9,8 +9,19 @@
 #include "io/error.h"
 #include "io/stream.h"
 
+/* The object. */
+struct tk_stream_object {
+    const void *brand; /* that it is one */
+    struct tk_stream stream;
+};
+
 /* The stream at `index`, or NULL. */
 struct tk_stream *tk_to_stream(lua_State *L, int index);
+/* The stream at 1 where it is known that one is there: in continuations. */
+static inline struct tk_stream *tk_stream_here(lua_State *L)
+{
+    return &((struct tk_stream_object *)lua_touserdata(L, 1))->stream;
+}
 /* The stream that a method was called on. */
 RAISES struct tk_stream *tk_check_stream(lua_State *L, struct tk_bind *bind);
 

@@ -115,7 +115,7 @@ static bool not_yet(struct tk_bind *bind, const struct tk_stream *stream)
 static int write_on(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_stream *stream = tk_stream_here(L);
 
     (void)status;
     if (tk_gate_resumed(L, bind) == TK_GATE_LATE) {
@@ -188,7 +188,7 @@ static int flush_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stre
 static int flush_on(lua_State *L, int status, lua_KContext what)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_stream *stream = tk_stream_here(L);
 
     (void)status;
     if (tk_gate_resumed(L, bind) == TK_GATE_LATE) {

@@ -71,6 +71,15 @@ static void set_dump_signal(bool on)
     sigaction(SIGUSR1, &action, NULL);
 }
 
+/* Whoever started this program may have it ignore the ends of children: then the system keeps from
+ * everybody how they ended. */
+static void mind_children(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
+}
+
 static void on_dump(void *context, const char *text)
 {
     (void)context;
@@ -182,10 +191,12 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     options.virtual_time = cli->virtual_time;
     options.seeded = cli->seeded;
     options.seed = cli->seed;
+    options.waiting_io = !cli->blocking_io;
     struct tasklet_host *host;
     int status = tasklet_host_new(&options, &host);
     if (status < 0) return status;
 
+    mind_children();
     set_signals(host);
     set_dump_signal(true);
     if (call_protected(L, push_body, cli, 3) < 0) {

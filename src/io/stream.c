@@ -236,6 +236,13 @@ bool tk_stream_met(struct tk_stream *stream)
     }
 }
 
+void tk_stream_look_again(struct tk_stream *stream)
+{
+    if (stream->kind == TK_STREAM_FILE && stream->ended) {
+        stream->ended = stream->started = false;
+    }
+}
+
 void tk_stream_want(struct tk_stream *stream, enum tk_want want, size_t count)
 {
     stream->want = want;
@@ -259,6 +266,25 @@ void tk_stream_consume(struct tk_stream *stream)
 void tk_stream_unread(struct tk_stream *stream)
 {
     stream->cursor = stream->scanned = 0;
+}
+
+bool tk_stream_give_back(struct tk_stream *stream, const char *data, size_t count)
+{
+    struct tk_bytes all = {0};
+
+    if (stream->carrier == NULL || count == 0) {
+        return true;
+    }
+    if (!tk_bytes_add(&all, data, count) ||
+        !tk_bytes_add(&all, stream->in.data + stream->in.start, tk_bytes_count(&stream->in))) {
+        tk_bytes_finish(&all);
+        return false;
+    }
+    tk_bytes_finish(&stream->in);
+    stream->in = all;
+    stream->cursor = stream->scanned = 0;
+    tk_gate_fire(&stream->readable, stream->sched);
+    return true;
 }
 
 bool tk_stream_is_readable(const struct tk_stream *stream)

@@ -62,6 +62,7 @@ struct tk_loop {
     bool stuck;    /* as far as `prepare` could see */
     bool restless; /* `turned` wants another turn soon, though nobody is ready */
     bool left;     /* at being stuck, until somebody runs */
+    bool quiet;    /* nobody ran in the last turn */
     int open;      /* uv handles not yet closed */
     size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c, io/lookup.c */
     uv_prepare_t prepare;
@@ -111,7 +112,7 @@ static inline uint64_t tk_loop_now(const struct tk_loop *loop)
 /*
  * Makes the clock a virtual one, or real again. A virtual clock stands while somebody is ready.
  * When all wait it jumps to the first deadline, unless something is under way outside: then it
- * flows as the real one does, until that has come.
+ * flows as the real one does, until that has come. A signal that has been raised comes first.
  */
 void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual);
 
