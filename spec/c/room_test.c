@@ -203,7 +203,9 @@ static int tear_down(void **state)
     return made == gone && names == 0 ? 0 : -1;
 }
 
-static int give(char letter, int number, struct tk_room *room)
+static int bring(char letter, int number, struct tk_room *room,
+                 int (*send)(struct tk_sched *, struct tk_task *, struct tk_atom *, void *,
+                             struct tk_room *))
 {
     struct tk_atom *atom = tk_atom_take(&sched.atoms, &letter, 1);
     int *load = malloc(sizeof *load);
@@ -212,12 +214,23 @@ static int give(char letter, int number, struct tk_room *room)
     assert_true(atom != NULL && load != NULL);
     *load = number;
     made++;
-    rc = tk_mail_send(&sched, owner, atom, load, room);
+    rc = send(&sched, owner, atom, load, room);
     if (rc == TK_SENT_FULL) {
         drop(NULL, load); /* it is still ours */
     }
     tk_atom_drop(&sched.atoms, atom);
     return rc;
+}
+
+static int give(char letter, int number, struct tk_room *room)
+{
+    return bring(letter, number, room, tk_mail_send);
+}
+
+/* From the loop, by nobody. */
+static int post(char letter, int number)
+{
+    return bring(letter, number, tk_nobody, tk_mail_post);
 }
 
 /* Task `from` sends, and blocks if there is no room. */
@@ -510,6 +523,116 @@ static void all_hear_of_the_end(void **state)
     goes_on(5);
     assert_true(rooms[2].lost && rooms[3].lost && answer.ended);
     assert_int_equal(resume(), -1);
+}
+
+/* ---- posts ---- */
+
+static void nobody_waits_with_a_post(void **state)
+{
+    (void)state;
+    tk_mail_limit(owner, 2);
+    assert_int_equal(post('a', 1), TK_SENT_QUEUED);
+    assert_int_equal(post('b', 2), TK_SENT_QUEUED);
+    assert_int_equal(post('a', 3), TK_SENT_OUTSIDE);
+    send_from(1, 'a', 4, false);
+    assert_int_equal(post('b', 5), TK_SENT_OUTSIDE);
+    assert_int_equal(bring('b', 6, NULL, tk_mail_post), TK_SENT_FULL);
+    assert_int_equal(owner->mail->count, 2);
+    assert_int_equal(pop(), 1);
+    assert_int_equal(owner->mail->count, 2);
+    assert_int_equal(resume(), -1);
+    assert_int_equal(pop(), 2);
+    goes_on(1);
+    assert_int_equal(pop(), 3);
+    assert_int_equal(pop(), 4);
+    assert_int_equal(pop(), 5);
+    assert_int_equal(pop(), -1);
+}
+
+/* Whom a post wakes takes its turn; what he is to get is in the mailbox till then. */
+static void whom_a_post_wakes_is_in_the_run_queue(void **state)
+{
+    (void)state;
+    make_filter("ac", "b", "d");
+    filter.wait.priority = 7;
+    wait_on_filter(0);
+    assert_int_equal(post('d', 1), TK_SENT_DROPPED);
+    assert_int_equal(post('x', 2), TK_SENT_DROPPED);
+    assert_int_equal(implicit, 1);
+    assert_int_equal(post('b', 3), TK_SENT_QUEUED);
+    assert_false(tk_task_queued(owner));
+    assert_int_equal(post('a', 4), TK_SENT_QUEUED);
+    assert_true(tk_task_queued(owner));
+    assert_int_equal(owner->priority, 7);
+    assert_null(sched.batch);
+    assert_int_equal(post('c', 5), TK_SENT_QUEUED);
+    assert_int_equal(owner->mail->count, 3);
+    assert_int_equal(resume(), 0);
+    assert_int_equal(number_of(event.payload), 4);
+    wait_on_filter(1);
+    assert_int_equal(taken_event(), 5);
+    assert_int_equal(pop(), 3);
+}
+
+static void a_full_one_lets_in_a_post_that_is_accepted(void **state)
+{
+    (void)state;
+    make_filter("a", "b", "");
+    tk_mail_limit(owner, 1);
+    wait_on_filter(0);
+    assert_int_equal(post('b', 1), TK_SENT_QUEUED);
+    assert_int_equal(post('b', 2), TK_SENT_OUTSIDE);
+    assert_int_equal(post('a', 3), TK_SENT_QUEUED);
+    assert_int_equal(post('a', 4), TK_SENT_OUTSIDE);
+    assert_int_equal(resume(), 0);
+    assert_int_equal(number_of(event.payload), 3);
+    wait_on_filter(1);
+    assert_int_equal(taken_event(), 4);
+    assert_int_equal(pop(), 1);
+    assert_int_equal(pop(), 2);
+}
+
+/* Somebody else takes it before he comes to run: he was woken for nothing, and waits on. */
+static void a_post_may_be_taken_before_its_receiver_runs(void **state)
+{
+    (void)state;
+    make_filter("a", "", "");
+    wait_on_filter(0);
+    assert_int_equal(post('a', 1), TK_SENT_QUEUED);
+    assert_int_equal(pop(), 1);
+    assert_int_equal(resume(), -1);
+    assert_int_equal(owner->state, TK_WAITING);
+    assert_int_equal(post('a', 2), TK_SENT_QUEUED);
+    assert_int_equal(resume(), 0);
+    assert_int_equal(number_of(event.payload), 2);
+}
+
+static void a_taker_is_given_a_post_in_its_turn(void **state)
+{
+    (void)state;
+    wait_as_taker(1, 0);
+    wait_as_taker(2, 2);
+    assert_int_equal(post('a', 1), TK_SENT_QUEUED);
+    assert_null(sched.batch);
+    assert_int_equal(resume(), 1);
+    assert_int_equal(given(1), 1);
+    assert_int_equal(post('a', 2), TK_SENT_QUEUED);
+    assert_int_equal(post('a', 3), TK_SENT_QUEUED);
+    assert_null(sched.batch);
+    goes_on(2);
+    assert_int_equal(pop(), 2);
+    assert_int_equal(pop(), 3);
+}
+
+static void posts_outside_go_with_the_mailbox(void **state)
+{
+    (void)state;
+    tk_mail_limit(owner, 1);
+    for (int i = 0; i < 10; i++) {
+        post('a', i);
+    }
+    tk_task_end(&sched, owner);
+    assert_int_equal(made, gone);
 }
 
 /* ---- takers ---- */
@@ -941,6 +1064,12 @@ int main(void)
         CASE(what_is_outside_is_judged_once),
         CASE(the_librarys_own_comes_in_before_those_outside),
         CASE(all_hear_of_the_end),
+        CASE(nobody_waits_with_a_post),
+        CASE(whom_a_post_wakes_is_in_the_run_queue),
+        CASE(a_full_one_lets_in_a_post_that_is_accepted),
+        CASE(a_post_may_be_taken_before_its_receiver_runs),
+        CASE(a_taker_is_given_a_post_in_its_turn),
+        CASE(posts_outside_go_with_the_mailbox),
         CASE(each_is_given_its_own),
         CASE(what_one_leaves_is_the_next_ones),
         CASE(what_all_leave_is_as_it_was),

@@ -672,6 +672,22 @@ RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct 
     lua_settop(L, class + 1);
 }
 
+/* Pushes the constructor of a kind. */
+static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    lua_newtable(L);
+    tk_condition_class(L, bind, kind);
+    lua_remove(L, -2);
+    if (kind == bind->ended) {
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_rotate(L, -3, -1);
+    lua_pushcclosure(L, construct, 3);
+}
+
 /* For the Lua part: hidden_class(name, methods) makes the class of a hidden kind; its constructor.
  * Metamethods that are among the methods are the class's. */
 static int hidden_class(lua_State *L)
@@ -699,22 +715,6 @@ static int hidden_class(lua_State *L)
     lua_rotate(L, -3, -1);
     lua_pushcclosure(L, construct, 3);
     return 1;
-}
-
-/* Pushes the constructor of a kind. */
-static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
-{
-    lua_newtable(L);
-    tk_condition_class(L, bind, kind);
-    lua_remove(L, -2);
-    if (kind == bind->ended) {
-        lua_pushvalue(L, -1);
-        lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
-    }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushlightuserdata(L, (void *)kind);
-    lua_rotate(L, -3, -1);
-    lua_pushcclosure(L, construct, 3);
 }
 
 /* The stack's top is the module's table. */
