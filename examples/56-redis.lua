@@ -1,6 +1,6 @@
--- A client of Redis, in the hundred lines that its protocol needs: commands are arrays of strings,
--- replies have a letter in front. Several tasklets share a connection: commands go out as they come,
--- and replies come back in the same order, so that a line of those who wait is all that is needed.
+-- A client of Redis, in less than a hundred lines: commands are arrays of strings, replies have a
+-- letter in front. Several tasklets share a connection: commands go out as they come, and replies
+-- come back in the same order, so that a line of those who wait is all that is needed.
 
 local tasklet = require "tasklet"
 local fs, net, process = tasklet.fs, tasklet.net, tasklet.process

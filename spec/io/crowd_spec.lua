@@ -1,5 +1,6 @@
--- Very many connections at once (contract 11.2): ten thousand that are open, a thousand of them busy,
--- slow readers among them, and peers that vanish; the server goes on, and its memory is bounded.
+-- Very many connections at once (contract 11.2): ten thousand that are open, a thousand of them
+-- busy, slow readers among them, and peers that vanish; the server goes on, and its memory is
+-- bounded.
 
 local helper = require "spec.helper"
 

@@ -45,6 +45,7 @@ local reasons = {
     ["spec/host/files_spec.lua"] = "commands that run while others go on",
     ["spec/host/repl_spec.lua"] = "a child types at the prompt while time passes",
     ["spec/install/install_spec.lua"] = "a timer of luv's, with what has been installed",
+    ["spec/io/crowd_spec.lua"] = "hosts with a limit of descriptors of their own",
     ["spec/io/net_spec.lua"] = "a server that has run out of descriptors does not spin meanwhile",
     ["spec/io/standard_spec.lua"] = "children at the other end of the standard streams",
     ["spec/loop/interrupt_spec.lua"] = "a signal comes while a script computes",
