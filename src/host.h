@@ -60,6 +60,9 @@ struct tasklet_host {
     atomic_int late;           /* the time is over, and nobody has been told */
     struct tk_body *main;      /* NULL: none, or ended */
     int main_anchor;
+    char *warning; /* of a private state: what has come of it */
+    size_t warned, room_for_warning;
+    bool silent; /* a script has turned warnings off */
     struct tasklet_options options;
 };
 
@@ -110,6 +113,13 @@ bool tk_testing_deadlock(struct tasklet_host *host, lua_State *L);
 /* The loop was woken; or the virtual clock has come to the limit of a test. */
 void tk_testing_woken(struct tasklet_host *host);
 void tk_testing_alarm(struct tasklet_host *host);
+
+/* embed/limits.c: what the options limit. */
+bool tk_limits_are_right(const struct tasklet_options *options);
+/* The state is the host's own: its memory and its warnings. */
+void tk_limits_own(struct tasklet_host *host);
+/* The binding has been opened; it is on top. Raises if a limit cannot be had. */
+void tk_limits_open(lua_State *L, struct tasklet_host *host);
 
 /* luv.c: luv on the host's loop. */
 void tk_luv_open(lua_State *L, struct tasklet_host *host);

@@ -222,6 +222,9 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
+    if (bind->pump != NULL) {
+        tk_pump_watch(bind, L);
+    }
     body = bind->sched == NULL ? NULL : tk_current(bind);
     if (body == NULL || atomic_exchange(&bind->interrupting, 0) == 0) {
         return; /* none is running, or the interrupt has been raised already */

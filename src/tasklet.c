@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/libraries.h"
 #include "host.h"
 #include "loop/signals.h"
 #include "wait/kinds.h"
@@ -195,7 +196,31 @@ static const char *watch(void *context, uint64_t slice)
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
+static bool warning(void *context, const char *text)
+{
+    struct tasklet_host *host = context;
+
+    if (host->owns_lua || host->options.on_warning == NULL) {
+        return false; /* Lua's way, which for a private state ends in on_warning */
+    }
+    host->options.on_warning(host->options.context, text);
+    return true;
+}
+
+static void busy(void *context, bool is)
+{
+    struct tasklet_host *host = context;
+
+    if (is) {
+        tk_watchdog_enter(&host->loop.dog);
+    } else {
+        tk_watchdog_leave(&host->loop.dog);
+    }
+}
+
 static const struct tk_bind_hooks bind_hooks = {.error = report_error,
+                                                .warning = warning,
+                                                .busy = busy,
                                                 .now = now,
                                                 .system_now = system_now,
                                                 .sample = sample,
@@ -208,10 +233,10 @@ static const struct tk_bind_hooks bind_hooks = {.error = report_error,
 static void close_binding(struct tasklet_host *host)
 {
     if (host->bind != NULL) {
-        tk_watchdog_stop(&host->loop.dog);
         tk_testing_close(host);
         tk_report(host->bind);
         tk_close_all(host->bind);
+        tk_watchdog_stop(&host->loop.dog);
         tk_bind_closed(host->bind);
         host->bind = NULL;
     }
@@ -264,6 +289,9 @@ static int open_host(lua_State *L)
     struct tasklet_host **guard = lua_newuserdatauv(L, sizeof *guard, 0);
     bool collects = lua_gc(L, LUA_GCISRUNNING);
 
+    if (host->owns_lua) {
+        tk_libraries_open(L, host->options.capabilities);
+    }
     lua_gc(L, LUA_GCSTOP); /* nearly all that is made here stays */
     *guard = NULL;
     lua_createtable(L, 0, 1);
@@ -273,6 +301,7 @@ static int open_host(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.guard");
     host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
                               &bind_hooks, host);
+    tk_limits_open(L, host);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, push_module, 1);
@@ -286,6 +315,9 @@ static int open_host(lua_State *L)
     tk_virtual_set(host);
     tk_testing_open(L, host);
     tk_luv_open(L, host);
+    if (host->owns_lua) {
+        tk_libraries_restrict(L, host->bind);
+    }
     tk_bind_patch(L, host->bind);
     *guard = host;
     if (collects) {
@@ -320,7 +352,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     rc = TASKLET_ENOMEM;
     if (host->L != NULL) {
         if (host->owns_lua) {
-            luaL_openlibs(host->L);
+            tk_limits_own(host);
         }
         lua_pushcfunction(host->L, open_host);
         lua_pushlightuserdata(host->L, host);
@@ -335,6 +367,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
             lua_close(host->L);
         }
     }
+    free(host->warning);
     tk_loop_close(&host->loop);
     free(host);
     return rc;
@@ -348,7 +381,7 @@ int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host 
         tasklet_options_init(&defaults);
         options = &defaults;
     }
-    if (options->size != sizeof *options || out == NULL) {
+    if (options->size != sizeof *options || out == NULL || !tk_limits_are_right(options)) {
         return TASKLET_EINVAL;
     }
     return make_host(options, false, NULL, out);
@@ -372,6 +405,8 @@ void tasklet_host_free(struct tasklet_host *host)
     if (host->owns_lua) {
         lua_close(host->L);
     }
+    free(host->warning);
+    host->warning = NULL;
     if (tk_loop_close(&host->loop)) {
         free(host);
     }
@@ -420,6 +455,7 @@ int luaopen_tasklet(lua_State *L)
     tasklet_options_init(&options);
     options.lua = main;
     options.on_error = print_error;
+    options.capabilities = TASKLET_ALL;
     lua_checkstack(main, 20);
     loaded = tk_luv_loaded(L);
     rc = make_host(&options, true, loaded, &host);

@@ -18,6 +18,7 @@
 
 #include "core/limit.h"
 #include "core/mailbox.h"
+#include "core/pool.h"
 #include "core/sched.h"
 #include "core/source.h"
 
@@ -73,6 +74,18 @@ struct tk_body {
 
 _Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
 
+/* What scripts may reach: the bits of tasklet.h's enum tasklet_capability. */
+enum tk_capability {
+    TK_MAY_FILES = 1,
+    TK_MAY_PROCESSES = 2,
+    TK_MAY_NETWORK = 4,
+    TK_MAY_SIGNALS = 8,
+    TK_MAY_BYTECODE = 16,
+    TK_MAY_DEBUG = 32,
+    TK_MAY_NATIVE = 64,
+    TK_MAY_ALL = 127
+};
+
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
     uint64_t budget;      /* instructions; 0: no limit */
@@ -95,6 +108,10 @@ struct tk_bind_hooks {
     bool (*sample)(void *context, size_t index, struct tk_sample *sample);
     /* Fires the timers that are due. */
     void (*due)(void *context);
+    /* A warning of the library's own. False: nobody takes it, and it is given as scripts' are. */
+    bool (*warning)(void *context, const char *text);
+    /* Something runs that no turn of the loop has begun, or it is over: for the watchdog. */
+    void (*busy)(void *context, bool is);
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
      * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
@@ -139,6 +156,13 @@ enum tk_halt {
     HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
 };
 
+/* Why what runs is to run no further. */
+enum tk_runaway {
+    TK_TOO_LONG = 1, /* the limit of time */
+    TK_TOO_MANY = 2, /* that of instructions */
+    TK_HALTED = 3,   /* the program has ended */
+};
+
 /* A name of messages that was used not long ago. */
 struct tk_name {
     const char *text; /* of the script's string, which the table of names keeps */
@@ -167,6 +191,7 @@ struct tk_bind {
     bool gave_way;         /* the yield under way is ours */
     bool raise_by_hook;    /* a tasklet that was preempted goes on, and raises */
     unsigned halt;         /* enum tk_halt: nobody is resumed */
+    unsigned capabilities; /* enum tk_capability */
     bool notes;            /* where messages are made, and who gets them, is noted */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
@@ -191,7 +216,17 @@ struct tk_bind {
     bool closely;              /* there is a pump or a lint: more to do at each resumption */
     const void *obstacle;      /* the C function that stood in the way then; `bind`: none */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
-    struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
+    struct tk_pump *pump;      /* NULL: nobody pumps with a budget, and there is no limit */
+    struct tk_pump quota;      /* counts for the limits where nobody pumps with a budget */
+    uint64_t max_time;         /* ns that somebody may run without waiting; 0: any time */
+    uint64_t max_count;        /* the same in instructions */
+    bool preempts;             /* who is over is preempted, not killed */
+    bool by_counting;          /* the clock is looked at in hooks, as there is no watchdog */
+    lua_State *callback;       /* what runs where no coroutine of ours does */
+    volatile unsigned runaway; /* enum tk_runaway, of what runs now; 0: it may run on */
+    size_t max_tasklets;       /* that have begun and not ended; 0: any number */
+    size_t max_mailbox;        /* the limit of new mailboxes; 0: none */
+    struct tk_pool *memory;    /* whose limit holds for scripts alone; NULL: there is none */
     int count_place;           /* of tk_count_left; 0: not looked for */
     int places;                /* of anchors */
     int *vacant;
@@ -251,6 +286,14 @@ RAISES void tk_set_table(lua_State *L, const struct tk_bind *bind, int which);
 RAISES void tk_set_functions(lua_State *L, const luaL_Reg *functions);
 /* The scheduler, or an error: the host is closed. */
 RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
+
+/* capability.c */
+
+/* Raises unless the program has given one of these capabilities. What a script could do harm by
+ * calls it first, each time. For functions whose first upvalue is the binding. */
+RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsigned any);
+/* Raises unless it has given all there are. */
+RAISES void tk_require_all(lua_State *L, const struct tk_bind *bind);
 
 /* anchor.c */
 
@@ -324,6 +367,13 @@ bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index);
  */
 RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int index, int nargs,
                                     int metatable, bool self);
+/* Are there as many tasklets as the program allows? */
+static inline bool tk_is_full(const struct tk_bind *bind)
+{
+    return bind->max_tasklets > 0 && bind->sched->begun >= bind->max_tasklets;
+}
+/* Raises if there are. */
+RAISES void tk_check_room(lua_State *L, struct tk_bind *bind);
 /* Stack: metatable, function, arguments. Starts a tasklet, which runs up to its first wait; for use
  * as `return tk_start(...)`. */
 RAISES int tk_start(lua_State *L, struct tk_bind *bind, bool self);
@@ -386,7 +436,38 @@ void tk_pump_count(struct tk_bind *bind, lua_State *co);
 void tk_raise_hook(lua_State *L, lua_Debug *ar);
 void tk_slice_open(lua_State *L, struct tk_bind *bind);
 
+/* runaway.c */
+
+/* What runs is to run no further; in a hook, a signal handler, or a C function that a script has
+ * called. */
+void tk_runaway_tell(struct tk_bind *bind, enum tk_runaway why);
+/* In a hook: makes it give way for good, or raises. */
+RAISES void tk_runaway_stop(lua_State *L, struct tk_bind *bind);
+/* A coroutine is about to run instead, or again. */
+void tk_runaway_watch(struct tk_bind *bind, lua_State *co);
+/* A tasklet has given way. True: for good, and it has ended. */
+bool tk_runaway_caught(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Sets the limits; the binding's userdata is on top. NULL, or why it cannot be. */
+RAISES const char *tk_runaway_limit(lua_State *L, struct tk_bind *bind, uint64_t max_time,
+                                    uint64_t max_count, bool preempts, bool by_counting);
+
+/* Script code is called on L from outside any tasklet: it has limits of its own. */
+struct tk_outside {
+    lua_State *L, *running, *callback;
+    struct tk_task *current;
+    unsigned runaway;
+    uint64_t used;
+    bool exempt;
+};
+void tk_outside_begin(lua_State *L, struct tk_bind *bind, struct tk_outside *outside);
+void tk_outside_end(lua_State *L, struct tk_bind *bind, const struct tk_outside *outside);
+/* lua_resetthread, under the limits of who asks for it. */
+int tk_close_thread(lua_State *L, struct tk_bind *bind, lua_State *co);
+
 /* report.c */
+
+/* A warning of the library's own. */
+void tk_warn(lua_State *L, struct tk_bind *bind, const char *text);
 
 /* Pushes the traceback of L from `level` on. */
 void tk_push_trace(lua_State *L, int level);

@@ -331,7 +331,7 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     body->anchor = LUA_NOREF;
     tk_forget(L, bind, body);
     tk_unanchor(L, bind, anchor);
-    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK) {
+    if (lua_status(co) == LUA_YIELD && tk_close_thread(L, bind, co) != LUA_OK) {
         lua_xmove(co, L, 1);
         tk_report_error(L, bind, "a <close> variable of a tasklet that was bound anew");
     }
@@ -345,6 +345,8 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     lua_State *co = body->co;
+    struct tk_outside outside;
+    int status;
 
     if (body->task.state == TK_RUNNING || co == NULL) {
         return; /* it is on the C stack: whoever called lua_close from there leaves it as it is */
@@ -352,7 +354,13 @@ static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     tk_verb_done(bind, body);
     tk_task_finish(bind->sched, &body->task);
     body->co = NULL;
-    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK && lua_checkstack(L, 4)) {
+    if (lua_status(co) != LUA_YIELD) {
+        return;
+    }
+    tk_outside_begin(L, bind, &outside);
+    status = tk_close_thread(L, bind, co);
+    tk_outside_end(L, bind, &outside);
+    if (status != LUA_OK && lua_checkstack(L, 4)) {
         lua_xmove(co, L, 1);
         if (tk_error_is(L, -1, bind, "TaskletExit")) {
             lua_pop(L, 1);

@@ -143,6 +143,7 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->room = kind_named(bind, "room in a mailbox");
     bind->answer = kind_named(bind, "answer");
     bind->channel = kind_named(bind, "WaitForChannel");
+    bind->callback = bind->main;
     bind->hooks = hooks;
     bind->context = context;
     make_tables(L, bind);

@@ -47,14 +47,20 @@ int tk_traceback(lua_State *L)
 }
 
 /* Pushes an error as text, in lua.c's words where it is no string. */
-static const char *push_text(lua_State *L, int index)
+static const char *push_text(lua_State *L, struct tk_bind *bind, int index)
 {
+    struct tk_outside outside;
+    int status;
+
     index = lua_absindex(L, index);
     if (lua_isstring(L, index)) {
         lua_pushvalue(L, index);
     } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
         lua_pushvalue(L, index);
-        if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+        tk_outside_begin(L, bind, &outside);
+        status = lua_pcall(L, 1, 1, 0);
+        tk_outside_end(L, bind, &outside);
+        if (status != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
             lua_pop(L, 1);
             lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
         }
@@ -84,7 +90,7 @@ const char *tk_push_shown(lua_State *L, int index)
 
 void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
 {
-    const char *text = push_text(L, -1);
+    const char *text = push_text(L, bind, -1);
 
     if (where != NULL) {
         text = lua_pushfstring(L, "%s\n\tin %s", text, where);
@@ -97,6 +103,20 @@ void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
     lua_pop(L, 2);
 }
 
+void tk_warn(lua_State *L, struct tk_bind *bind, const char *text)
+{
+    if (!bind->hooks->warning(bind->context, text)) {
+        lua_warning(L, text, 0);
+    }
+}
+
+/* For the Lua part: warn(text). */
+static int warn(lua_State *L)
+{
+    tk_warn(L, tk_bind_of(L), luaL_checkstring(L, 1));
+    return 0;
+}
+
 /* Hands the error and traceback at 1 and 2 to the host, with the name of the current tasklet. */
 static int log_error(lua_State *L)
 {
@@ -104,7 +124,7 @@ static int log_error(lua_State *L)
     const char *text;
 
     lua_settop(L, 2);
-    text = push_text(L, 1);
+    text = push_text(L, bind, 1);
     if (lua_isstring(L, 2)) {
         text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 2));
     }
@@ -148,7 +168,7 @@ static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body
 
     lua_getiuservalue(L, -1, UV_OUTCOME);
     lua_rawgeti(L, -1, 1);
-    text = push_text(L, -1);
+    text = push_text(L, bind, -1);
     lua_rawgeti(L, -3, 2);
     if (lua_isstring(L, -1)) {
         text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
@@ -212,22 +232,14 @@ void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 
 int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where)
 {
-    lua_State *running = bind->running, *outer = bind->L;
-    struct tk_task *current = bind->sched == NULL ? NULL : bind->sched->current;
     int at = lua_gettop(L) - nargs, status;
+    struct tk_outside outside;
 
     lua_pushcfunction(L, tk_traceback);
     lua_insert(L, at);
-    if (bind->sched != NULL) {
-        bind->sched->current = NULL;
-    }
-    bind->running = NULL;
+    tk_outside_begin(L, bind, &outside);
     status = lua_pcall(L, nargs, nresults, at);
-    bind->L = outer;
-    bind->running = running;
-    if (bind->sched != NULL) {
-        bind->sched->current = current;
-    }
+    tk_outside_end(L, bind, &outside);
     if (status != LUA_OK) {
         tk_report_error(L, bind, where);
     }
@@ -239,6 +251,7 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
 void tk_report_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg core[] = {{"shown", shown},
+                                    {"warn", warn},
                                     {"log", log_error},
                                     {"report", report_error},
                                     {"traceback", traceback},

@@ -253,6 +253,8 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     struct tk_sched *sched = bind->sched;
     lua_State *co = body->co, *running = bind->running;
     int status, count = 0, barrier = bind->barrier, args = 0;
+    unsigned runaway = bind->runaway;
+    bool ended = false;
 
     if (!body->begun || body->stock || body->preempted || bind->closely) {
         args = before_resume(bind, body, co);
@@ -264,11 +266,25 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->running = co;
     bind->barrier = 0;
     bind->gave_way = false;
+    bind->runaway = 0;
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, false);
+    }
     status = lua_resume(co, L, args, &count);
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, true);
+    }
     bind->L = L;
     bind->running = running;
     bind->barrier = barrier;
     bind->last = body;
+    if (bind->runaway != 0) {
+        ended = status == LUA_YIELD && tk_runaway_caught(L, bind, body);
+    }
+    bind->runaway = runaway;
+    if (ended) {
+        return;
+    }
     if (bind->event.wait != NULL) {
         drop_event(L, bind); /* what waited for it was closed meanwhile */
     }
@@ -373,6 +389,7 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     lua_State *running = bind->running;
     uint64_t used = bind->pump == NULL ? 0 : bind->pump->used;
     int barrier = bind->barrier;
+    bool exempt = bind->memory != NULL && tk_pool_exempt(bind->memory, true);
     struct tk_frame frame;
 
     luaL_checkstack(L, 20, NULL);
@@ -389,6 +406,9 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     bind->gave_way = false; /* whoever did, it was not the caller */
     if (bind->pump != NULL) {
         bind->pump->used = used; /* what others have run is not the caller's */
+    }
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, exempt);
     }
     tk_sched_leave(bind->sched);
 }

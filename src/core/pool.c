@@ -10,7 +10,6 @@
  */
 #include "core/pool.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +61,9 @@ struct tk_pool {
     size_t carved; /* chunks of the latest region that have been in use */
     size_t empty;  /* chunks without a block in use that are not spare */
     size_t blocks;
+    size_t used;  /* bytes of theirs, as asked for */
+    size_t limit; /* of these; 0: none */
+    bool exempt;  /* it does not count for now */
 };
 
 struct tk_pool *tk_pool_new(void)
@@ -257,16 +259,12 @@ static void block_free(struct tk_pool *pool, void *block, size_t size)
     }
 }
 
-void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t size)
+static void *change(struct tk_pool *pool, void *block, size_t old_size, size_t size)
 {
     void *moved;
 
     if (block == NULL) {
-        return size == 0 ? NULL : block_new(pool, size);
-    }
-    if (size == 0) {
-        block_free(pool, block, old_size);
-        return NULL;
+        return block_new(pool, size);
     }
     if (!POOLED || (old_size > LARGEST && size > LARGEST)) {
         return realloc(block, size);
@@ -280,4 +278,47 @@ void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t
         block_free(pool, block, old_size);
     }
     return moved;
+}
+
+void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t size)
+{
+    void *changed;
+
+    if (block == NULL) {
+        old_size = 0;
+    }
+    if (size == 0) {
+        if (block != NULL) {
+            pool->used -= old_size;
+            block_free(pool, block, old_size);
+        }
+        return NULL;
+    }
+    if (size > old_size && pool->limit != 0 && !pool->exempt &&
+        (pool->used > pool->limit || size - old_size > pool->limit - pool->used)) {
+        return NULL;
+    }
+    changed = change(pool, block, old_size, size);
+    if (changed != NULL) {
+        pool->used += size - old_size;
+    }
+    return changed;
+}
+
+size_t tk_pool_used(const struct tk_pool *pool)
+{
+    return pool->used;
+}
+
+void tk_pool_limit(struct tk_pool *pool, size_t limit)
+{
+    pool->limit = limit;
+}
+
+bool tk_pool_exempt(struct tk_pool *pool, bool exempt)
+{
+    bool was = pool->exempt;
+
+    pool->exempt = exempt;
+    return was;
 }

@@ -1,0 +1,38 @@
+/*
+ * Capabilities: what the program has given to its scripts. Looked at where a script would use one,
+ * in C, so that no function that it may have got hold of by another way does more.
+ */
+#include "bind/bind.h"
+
+static const struct {
+    unsigned bit;
+    const char *name, *what;
+} known[] = {
+    {TK_MAY_FILES, "files", "access to files"},
+    {TK_MAY_PROCESSES, "processes", "access to processes and the environment"},
+    {TK_MAY_NETWORK, "network", "access to the network"},
+    {TK_MAY_SIGNALS, "signals", "signals of the operating system"},
+    {TK_MAY_BYTECODE, "bytecode", "the loading of precompiled code"},
+    {TK_MAY_DEBUG, "debug", "the library 'debug'"},
+    {TK_MAY_NATIVE, "native", "libraries that are written in C"},
+};
+
+RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsigned any)
+{
+    if ((bind->capabilities & any) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if ((known[i].bit & any) != 0) {
+            tk_raise(L, "the program has not given %s (capability '%s')", known[i].what,
+                     known[i].name);
+        }
+    }
+}
+
+RAISES void tk_require_all(lua_State *L, const struct tk_bind *bind)
+{
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        tk_require_capability(L, bind, known[i].bit);
+    }
+}
