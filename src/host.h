@@ -30,6 +30,8 @@ struct tk_hook {
     int mask, count;
 };
 
+struct tk_embed;
+
 struct tasklet_host {
     struct tk_loop loop; /* first */
     struct tk_bind *bind;
@@ -64,6 +66,7 @@ struct tasklet_host {
     size_t warned, room_for_warning;
     bool silent; /* a script has turned warnings off */
     struct tasklet_options options;
+    struct tk_embed *embed; /* of the room embed */
 };
 
 /* For functions that tk_set_host_functions has set: the host, which is open. RAISES. */
@@ -81,6 +84,13 @@ static inline void tk_set_host_functions(lua_State *L, struct tasklet_host *host
     lua_pushlightuserdata(L, host);
     luaL_setfuncs(L, functions, 2);
 }
+
+/* embed/guard.c: what the room embed keeps, from before the host has a binding until its end. */
+struct tk_embed *tk_embed_new(void);
+RAISES void tk_embed_open(lua_State *L, struct tasklet_host *host);
+/* The binding is about to go. */
+void tk_embed_close(struct tasklet_host *host);
+void tk_embed_free(struct tk_embed *embed);
 
 /* mainloop.c: mainloop.run, quit; os.exit; running the host. */
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);

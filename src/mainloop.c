@@ -28,9 +28,11 @@ static void run_batch(struct tasklet_host *host)
     bind->L = host->L;
     tk_sched_hand_over(bind->sched, NULL);
     tk_sched_tick(bind->sched, tk_loop_now(&host->loop));
-    bind->sched->budget = INT_MAX; /* up to the first wait of all that it starts */
+    bind->sched->budget = INT_MAX; /* up to the first wait of all that they start */
+    bind->sched->quota = (unsigned)tk_runq_count(&bind->sched->ready);
     tk_watchdog_enter(&host->loop.dog);
     tk_drive(bind);
+    bind->sched->quota = 0;
     tk_watchdog_leave(&host->loop.dog);
     tk_loop_look(&host->loop);
     tk_report(bind);
@@ -392,30 +394,6 @@ static bool go_on(struct tasklet_host *host)
         return true;
     }
     return end_daemons(host);
-}
-
-int tasklet_host_start(struct tasklet_host *host, int nargs)
-{
-    lua_State *L = host->L;
-    struct tk_bind *bind = host->bind;
-
-    if (host->main != NULL || nargs < 0 || lua_gettop(L) < nargs + 1) {
-        return TASKLET_ESTATE;
-    }
-    bind->L = L;
-    tk_push_table(L, bind, TABLE_TASKLET);
-    lua_insert(L, -nargs - 2);
-    host->main =
-        tk_body_make(L, bind, lua_gettop(L) - nargs, nargs, lua_gettop(L) - nargs - 1, false);
-    lua_pushliteral(L, "main");
-    lua_setiuservalue(L, -2, UV_BODY);
-    host->main->named = true;
-    host->main->pooled = false;
-    bind->main_task = host->main;
-    host->main_anchor = luaL_ref(L, LUA_REGISTRYINDEX); /* its end is looked at */
-    lua_pop(L, 2);
-    tk_task_begin(bind->sched, &host->main->task, true);
-    return 0;
 }
 
 int tasklet_host_run(struct tasklet_host *host)

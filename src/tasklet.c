@@ -41,6 +41,24 @@ const char *tasklet_strerror(int code)
         return "the event loop refused";
     case TASKLET_ESTATE:
         return "not possible in this state";
+    case TASKLET_ESYNTAX:
+        return "the script does not compile";
+    case TASKLET_EFILE:
+        return "the file cannot be read";
+    case TASKLET_ESCRIPT:
+        return "an error in a script";
+    case TASKLET_EENDED:
+        return "the tasklet has ended";
+    case TASKLET_ECLOSED:
+        return "the host is closed";
+    case TASKLET_ETIMEOUT:
+        return "not in time";
+    case TASKLET_EFULL:
+        return "the mailbox is full";
+    case TASKLET_ELIMIT:
+        return "beyond a limit of the host";
+    case TASKLET_EDENIED:
+        return "the host is not allowed to do this";
     default:
         return code >= 0 ? "no error" : "unknown error";
     }
@@ -237,9 +255,18 @@ static void close_binding(struct tasklet_host *host)
         tk_report(host->bind);
         tk_close_all(host->bind);
         tk_watchdog_stop(&host->loop.dog);
+        tk_embed_close(host);
         tk_bind_closed(host->bind);
         host->bind = NULL;
     }
+}
+
+/* The last step of it. */
+static void release(struct tasklet_host *host)
+{
+    free(host->warning);
+    tk_embed_free(host->embed);
+    free(host);
 }
 
 /* The Lua state goes first: all that needs it is done now. */
@@ -252,7 +279,7 @@ static int guard_gc(lua_State *L)
     if (host != NULL) {
         close_binding(host);
         if (host->in_lua && tk_loop_close(&host->loop)) {
-            free(host);
+            release(host);
         }
     }
     return 0;
@@ -310,6 +337,7 @@ static int open_host(lua_State *L)
     lua_pushcclosure(L, load_testing, 1);
     lua_setfield(L, -2, "tasklet.testing");
     lua_pop(L, 2);
+    tk_embed_open(L, host);
     tk_mainloop_open(L, host);
     tk_virtual_open(L, host);
     tk_virtual_set(host);
@@ -326,6 +354,20 @@ static int open_host(lua_State *L)
     return 0;
 }
 
+/* The main state of a coroutine's, which may be gone before the host is; NULL: no memory. */
+static lua_State *main_state(lua_State *L)
+{
+    lua_State *main;
+
+    if (!lua_checkstack(L, 1)) {
+        return NULL;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return lua_checkstack(main, 20) ? main : NULL;
+}
+
 static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop_t *uv,
                      struct tasklet_host **out)
 {
@@ -336,16 +378,22 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     if (host == NULL) {
         return TASKLET_ENOMEM;
     }
+    host->embed = tk_embed_new();
+    if (host->embed == NULL) {
+        free(host);
+        return TASKLET_ENOMEM;
+    }
+    host->main_anchor = LUA_NOREF;
     host->options = *options;
     host->in_lua = in_lua;
-    host->L = options->lua;
+    host->L = options->lua != NULL ? main_state(options->lua) : NULL;
     host->thread = pthread_self();
     rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
     if (rc < 0) {
-        free(host);
+        release(host);
         return rc == TK_ENOMEM ? TASKLET_ENOMEM : TASKLET_ELOOP;
     }
-    if (host->L == NULL) {
+    if (options->lua == NULL) {
         host->L = tasklet_newstate();
         host->owns_lua = true;
     }
@@ -367,9 +415,8 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
             lua_close(host->L);
         }
     }
-    free(host->warning);
     tk_loop_close(&host->loop);
-    free(host);
+    release(host);
     return rc;
 }
 
@@ -405,10 +452,8 @@ void tasklet_host_free(struct tasklet_host *host)
     if (host->owns_lua) {
         lua_close(host->L);
     }
-    free(host->warning);
-    host->warning = NULL;
     if (tk_loop_close(&host->loop)) {
-        free(host);
+        release(host);
     }
 }
 
@@ -420,6 +465,11 @@ struct lua_State *tasklet_host_lua(struct tasklet_host *host)
 struct uv_loop_s *tasklet_host_loop(struct tasklet_host *host)
 {
     return host->loop.uv;
+}
+
+void *tasklet_host_context(struct tasklet_host *host)
+{
+    return host->options.context;
 }
 
 /* ---- plain Lua ---- */

@@ -19,6 +19,8 @@ static inline struct tasklet_host *host_with(const struct tasklet_options *optio
                                              const char *script)
 {
     struct tasklet_host *host = NULL;
+    struct tasklet_start_options start;
+    struct tasklet_value values[2];
     lua_State *L;
 
     assert_int_equal(tasklet_host_new(options, &host), 0);
@@ -27,7 +29,14 @@ static inline struct tasklet_host *host_with(const struct tasklet_options *optio
     lua_getglobal(L, "require");
     lua_pushliteral(L, "tasklet");
     lua_call(L, 1, 1);
-    assert_int_equal(tasklet_host_start(host, 1), 0);
+    tasklet_start_options_init(&start);
+    start.main = 1;
+    assert_int_equal(tasklet_at(host, L, -2, &values[0]), 0);
+    assert_int_equal(tasklet_at(host, L, -1, &values[1]), 0);
+    lua_pop(L, 2);
+    assert_int_equal(tasklet_start(host, &start, &values[0], &values[1], 1, NULL), 0);
+    tasklet_release(host, &values[0]);
+    tasklet_release(host, &values[1]);
     return host;
 }
 

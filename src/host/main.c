@@ -143,6 +143,23 @@ static int call_protected(lua_State *L, lua_CFunction f, struct tk_cli *cli, int
     return -1;
 }
 
+/* Starts the main tasklet: its body and that one's two arguments are on top, and popped. */
+static int start_main(struct tasklet_host *host, lua_State *L)
+{
+    struct tasklet_start_options options;
+    tasklet_start_options_init(&options);
+    options.main = 1;
+    struct tasklet_value values[3] = {tasklet_nil(), tasklet_nil(), tasklet_nil()};
+    int status = 0;
+    for (int i = 0; i < 3 && status >= 0; i++)
+        status = tasklet_at(host, L, i - 3, &values[i]);
+    if (status >= 0) status = tasklet_start(host, &options, &values[0], &values[1], 2, NULL);
+    for (int i = 0; i < 3; i++)
+        tasklet_release(host, &values[i]);
+    lua_pop(L, 3);
+    return status;
+}
+
 /* Returns the status to end with, or a negative enum tasklet_error. */
 static int run_host(lua_State *L, struct tk_cli *cli)
 {
@@ -165,7 +182,7 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     if (call_protected(L, push_body, cli, 3) < 0) {
         status = EXIT_FAILURE;
     } else {
-        status = tasklet_host_start(host, 2);
+        status = start_main(host, L);
         if (status >= 0) status = tasklet_host_run(host);
     }
     set_dump_signal(false);
