@@ -181,6 +181,23 @@ static int never(lua_State *L, int status, lua_KContext context)
 }
 
 /*
+ * The program ends, and the caller cannot be suspended: it is unwound to where it can be, and runs
+ * no further.
+ */
+static int exit_from_inside(lua_State *L, struct tasklet_host *host, int status)
+{
+    struct tk_bind *bind = host->bind;
+
+    host->status = status;
+    host->has_status = true;
+    host->exited = true;
+    bind->halt |= HALT_EXIT;
+    uv_stop(host->loop.uv);
+    tk_runaway_tell(bind, TK_HALTED);
+    return luaL_error(L, "the program has ended");
+}
+
+/*
  * os.exit(code): ends the program in good order, closing the state: nobody is resumed again, and
  * tasklet_host_run returns the status. Where the caller cannot be suspended Lua's own does it, with
  * the state closed. Upvalue 3: Lua's own os.exit.
@@ -199,6 +216,9 @@ static int exit_program(lua_State *L)
     }
     if (body == NULL || bind->running != L || bind->barrier > 0 || !lua_isyieldable(L) ||
         bind->sched->frame != NULL) {
+        if (host->owns_lua) {
+            return exit_from_inside(L, host, status);
+        }
         lua_pushvalue(L, lua_upvalueindex(3));
         lua_pushinteger(L, status);
         lua_pushboolean(L, 1);

@@ -305,7 +305,10 @@ static void push_testing(lua_State *L, struct tk_bind *bind)
 
 static int load_testing(lua_State *L)
 {
-    push_testing(L, lua_touserdata(L, lua_upvalueindex(1)));
+    struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
+
+    tk_require_all(L, bind); /* it looks at the whole process */
+    push_testing(L, bind);
     return 1;
 }
 
@@ -327,7 +330,7 @@ static int open_host(lua_State *L)
     lua_setmetatable(L, -2);
     lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.guard");
     host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
-                              &bind_hooks, host);
+                              &bind_hooks, host, host->options.capabilities);
     tk_limits_open(L, host);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushvalue(L, -2);

@@ -90,6 +90,7 @@ enum tk_capability {
 struct tk_pump {
     uint64_t budget;      /* instructions; 0: no limit */
     uint64_t used;        /* by the tasklet that runs, since it was resumed */
+    uint64_t total;       /* by all of them, but for less than a step each time */
     int place;            /* of tk_count_left */
     struct tk_body *over; /* who has used it up */
 };
@@ -154,6 +155,11 @@ enum {
 enum tk_halt {
     HALT_EXIT = 1, /* the program ends */
     HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
+};
+
+/* From a resumption to the next time it gives way. */
+struct tk_stint {
+    uint64_t since; /* when it first ran others nested, by the system's clock; 0: it has not */
 };
 
 /* Why what runs is to run no further. */
@@ -222,6 +228,7 @@ struct tk_bind {
     uint64_t max_count;        /* the same in instructions */
     bool preempts;             /* who is over is preempted, not killed */
     bool by_counting;          /* the clock is looked at in hooks, as there is no watchdog */
+    struct tk_stint *stint;    /* of what runs now */
     lua_State *callback;       /* what runs where no coroutine of ours does */
     volatile unsigned runaway; /* enum tk_runaway, of what runs now; 0: it may run on */
     size_t max_tasklets;       /* that have begun and not ended; 0: any number */
@@ -292,6 +299,9 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 /* Raises unless the program has given one of these capabilities. What a script could do harm by
  * calls it first, each time. For functions whose first upvalue is the binding. */
 RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsigned any);
+/* The metatable on top is that of objects with memory of ours: scripts that ask for it get a copy,
+ * so that they cannot take their finalizer away. */
+void tk_protect(lua_State *L, const struct tk_bind *bind);
 /* Raises unless it has given all there are. */
 RAISES void tk_require_all(lua_State *L, const struct tk_bind *bind);
 
@@ -451,6 +461,11 @@ bool tk_runaway_caught(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 RAISES const char *tk_runaway_limit(lua_State *L, struct tk_bind *bind, uint64_t max_time,
                                     uint64_t max_count, bool preempts, bool by_counting);
 
+/* Where one runs others nested, or has the watchdog begin anew, its own time goes on: before that,
+ * and after it. */
+void tk_stint_begin(struct tk_bind *bind);
+void tk_stint_look(struct tk_bind *bind);
+
 /* Script code is called on L from outside any tasklet: it has limits of its own. */
 struct tk_outside {
     lua_State *L, *running, *callback;
@@ -458,6 +473,7 @@ struct tk_outside {
     unsigned runaway;
     uint64_t used;
     bool exempt;
+    struct tk_stint stint, *outer;
 };
 void tk_outside_begin(lua_State *L, struct tk_bind *bind, struct tk_outside *outside);
 void tk_outside_end(lua_State *L, struct tk_bind *bind, const struct tk_outside *outside);

@@ -36,3 +36,24 @@ RAISES void tk_require_all(lua_State *L, const struct tk_bind *bind)
         tk_require_capability(L, bind, known[i].bit);
     }
 }
+
+void tk_protect(lua_State *L, const struct tk_bind *bind)
+{
+    int metatable = lua_gettop(L);
+
+    if ((bind->capabilities & TK_MAY_DEBUG) != 0) {
+        return; /* a script can do worse then */
+    }
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, metatable)) {
+        if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "__gc") != 0) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, metatable + 1);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    lua_setfield(L, metatable, "__metatable");
+}

@@ -702,6 +702,7 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         lua_newtable(L);
         tk_condition_class(L, bind, kind);
         lua_remove(L, -2);
+        tk_protect(L, bind);
         if (kind == bind->ended) {
             lua_pushvalue(L, -1);
             lua_setfield(L, LUA_REGISTRYINDEX, kind->name);

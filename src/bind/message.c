@@ -730,5 +730,6 @@ void tk_message_open(lua_State *L, struct tk_bind *bind)
     lua_createtable(L, 0, 1);
     tk_set_functions(L, methods);
     luaL_setfuncs(L, access, 2);
+    tk_protect(L, bind);
     lua_pop(L, 1);
 }

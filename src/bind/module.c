@@ -128,7 +128,8 @@ static int open_all(lua_State *L)
 
 RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
                                     const struct tk_kind *const *kinds, struct tk_source *signals,
-                                    const struct tk_bind_hooks *hooks, void *context)
+                                    const struct tk_bind_hooks *hooks, void *context,
+                                    unsigned capabilities)
 {
     struct tk_bind *bind = lua_newuserdatauv(L, sizeof *bind, 0);
 
@@ -145,6 +146,7 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->channel = kind_named(bind, "WaitForChannel");
     bind->callback = bind->main;
     bind->hooks = hooks;
+    bind->capabilities = capabilities;
     bind->context = context;
     make_tables(L, bind);
     bind->sched = sched;

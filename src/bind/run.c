@@ -254,6 +254,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     lua_State *co = body->co, *running = bind->running;
     int status, count = 0, barrier = bind->barrier, args = 0;
     unsigned runaway = bind->runaway;
+    struct tk_stint stint = {0}, *outer = bind->stint;
     bool ended = false;
 
     if (!body->begun || body->stock || body->preempted || bind->closely) {
@@ -267,6 +268,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->barrier = 0;
     bind->gave_way = false;
     bind->runaway = 0;
+    bind->stint = &stint;
     if (bind->memory != NULL) {
         tk_pool_exempt(bind->memory, false);
     }
@@ -282,6 +284,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
         ended = status == LUA_YIELD && tk_runaway_caught(L, bind, body);
     }
     bind->runaway = runaway;
+    bind->stint = outer;
     if (ended) {
         return;
     }
@@ -388,6 +391,7 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
 {
     lua_State *running = bind->running;
     uint64_t used = bind->pump == NULL ? 0 : bind->pump->used;
+    uint64_t total = bind->pump == NULL ? 0 : bind->pump->total;
     int barrier = bind->barrier;
     bool exempt = bind->memory != NULL && tk_pool_exempt(bind->memory, true);
     struct tk_frame frame;
@@ -396,6 +400,7 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     if (running == NULL) {
         tk_sched_tick(bind->sched, bind->hooks->now(bind->context)); /* time has passed outside */
     }
+    tk_stint_begin(bind);
     tk_sched_enter(bind->sched, &frame);
     bind->sched->current = NULL;
     bind->running = NULL;
@@ -406,11 +411,15 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     bind->gave_way = false; /* whoever did, it was not the caller */
     if (bind->pump != NULL) {
         bind->pump->used = used; /* what others have run is not the caller's */
+        if (bind->pump == &bind->quota) {
+            bind->pump->used += bind->pump->total - total; /* but the limit's: it has them run */
+        }
     }
     if (bind->memory != NULL) {
         tk_pool_exempt(bind->memory, exempt);
     }
     tk_sched_leave(bind->sched);
+    tk_stint_look(bind);
 }
 
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)

@@ -119,6 +119,21 @@ void tk_runaway_tell(struct tk_bind *bind, enum tk_runaway why)
     }
 }
 
+void tk_stint_begin(struct tk_bind *bind)
+{
+    if (bind->max_time > 0 && bind->stint != NULL && bind->stint->since == 0) {
+        bind->stint->since = bind->hooks->system_now(bind->context);
+    }
+}
+
+void tk_stint_look(struct tk_bind *bind)
+{
+    if (bind->max_time > 0 && !bind->preempts && bind->stint != NULL && bind->stint->since != 0 &&
+        bind->hooks->system_now(bind->context) - bind->stint->since >= bind->max_time) {
+        tk_runaway_tell(bind, TK_TOO_LONG);
+    }
+}
+
 /* Closes a coroutine, and before it those that wait with it, the innermost first. */
 static void close_all(lua_State *L, struct tk_bind *bind, lua_State *co)
 {
@@ -181,6 +196,9 @@ void tk_outside_begin(lua_State *L, struct tk_bind *bind, struct tk_outside *out
     if (bind->memory != NULL) {
         outside->exempt = tk_pool_exempt(bind->memory, false);
     }
+    outside->outer = bind->stint;
+    outside->stint.since = 0;
+    bind->stint = &outside->stint;
     bind->running = NULL;
     bind->callback = L;
     bind->runaway = 0;
@@ -196,6 +214,7 @@ void tk_outside_end(lua_State *L, struct tk_bind *bind, const struct tk_outside 
     bind->running = outside->running;
     bind->callback = outside->callback;
     bind->runaway = outside->runaway;
+    bind->stint = outside->outer;
     if (bind->memory != NULL) {
         tk_pool_exempt(bind->memory, outside->exempt);
     }
@@ -213,7 +232,6 @@ int tk_close_thread(lua_State *L, struct tk_bind *bind, lua_State *co)
     lua_State *running = bind->running, *blocked_at = bind->blocked_at;
     int status;
 
-    (void)L;
     bind->running = co;
     if (bind->barrier++ == 0) {
         bind->blocked_at = co;
@@ -230,6 +248,9 @@ int tk_close_thread(lua_State *L, struct tk_bind *bind, lua_State *co)
     bind->barrier--;
     bind->running = running;
     bind->blocked_at = blocked_at;
+    if (running == L) {
+        tk_runaway_watch(bind, L);
+    }
     return status;
 }
 

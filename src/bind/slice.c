@@ -189,6 +189,10 @@ const char *tk_slice_watch(struct tk_bind *bind, uint64_t slice, uint64_t slow)
     uint64_t limit = bind->by_counting ? 0 : bind->max_time, period;
     const char *why;
 
+    if (limit > 0) { /* the watchdog begins anew */
+        tk_stint_begin(bind);
+        tk_stint_look(bind);
+    }
     if (bind->preempts) { /* no longer slices than the program's limit */
         slice = shorter(slice, limit);
     }
@@ -276,6 +280,7 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
         return;
     }
     pump->used += (uint64_t)lua_gethookcount(L);
+    pump->total += (uint64_t)lua_gethookcount(L);
     if (is_over(bind) && !bind->preempts) {
         watch_step(bind, L, 1);
         tk_runaway_stop(L, bind);
@@ -309,7 +314,10 @@ void tk_pump_count(struct tk_bind *bind, lua_State *co)
     struct tk_pump *pump = bind->pump;
 
     if (pump->place >= 0 && lua_gethook(co) == pump_hook) {
-        pump->used += (uint64_t)(lua_gethookcount(co) - tk_count_left(co, pump->place));
+        uint64_t done = (uint64_t)(lua_gethookcount(co) - tk_count_left(co, pump->place));
+
+        pump->used += done;
+        pump->total += done;
         watch_step(bind, co, 1);
     }
 }
@@ -338,7 +346,7 @@ static int module_pump(lua_State *L)
     lua_State *running = bind->running;
     lua_Integer budget = luaL_optinteger(L, 1, 0);
     struct tk_pump own = {0}, *outer = bind->pump;
-    uint64_t used = outer == NULL ? 0 : outer->used;
+    uint64_t used = outer == NULL ? 0 : outer->used, total = outer == NULL ? 0 : outer->total;
     int barrier = bind->barrier;
     struct tk_frame frame;
     bool exempt;
@@ -358,6 +366,7 @@ static int module_pump(lua_State *L)
         bind->pump = &own;
         tk_look_closely(bind);
     }
+    tk_stint_begin(bind);
     tk_sched_enter(bind->sched, &frame);
     bind->sched->current = NULL;
     bind->running = NULL;
@@ -380,9 +389,14 @@ static int module_pump(lua_State *L)
     }
     bind->pump = outer;
     tk_look_closely(bind);
+    tk_stint_look(bind);
     bind->gave_way = false;
     if (outer != NULL) {
         outer->used = used; /* what others have run is not the caller's */
+        outer->total += own.total;
+        if (outer == &bind->quota) {
+            outer->used += outer->total - total; /* but the limit's */
+        }
     }
     tk_check_raise(L, bind);
     return 1;

@@ -83,7 +83,6 @@ void tk_limits_open(lua_State *L, struct tasklet_host *host)
     struct tk_bind *bind = host->bind;
     const char *why;
 
-    bind->capabilities = options->capabilities;
     bind->max_tasklets = options->max_tasklets;
     bind->max_mailbox = options->max_mailbox;
     if (host->owns_lua && options->max_memory > 0) {
