@@ -39,7 +39,8 @@ struct tasklet_host {
     bool owns_lua;
     bool in_lua;         /* it belongs to the Lua state: goes with it */
     bool has_luv;        /* luv was opened on its loop */
-    bool running;        /* tasklet_host_run or mainloop.run is on the C stack */
+    bool running;        /* tasklet_host_run, a turn or mainloop.run is on the C stack */
+    bool may_hang;       /* and waits for as long as it takes: who waits for ever hangs */
     bool quit;           /* mainloop.quit was called and not dealt with */
     bool ending;         /* interrupted: the program ends when all tasklets have */
     bool daemons_ended;  /* those that were left at the end have been killed */
@@ -52,6 +53,7 @@ struct tasklet_host {
     bool stopped;        /* the uv loop was stopped, by a script's uv.stop if by nobody here */
     bool has_status;
     int status;
+    int last;               /* of the run that ended last */
     atomic_int interrupted; /* 0, or the status + 1 */
     atomic_int dumping;     /* a dump is wanted */
     struct tk_hook hooks[TK_HOOKS];
@@ -94,6 +96,13 @@ void tk_embed_free(struct tk_embed *embed);
 
 /* mainloop.c: mainloop.run, quit; os.exit; running the host. */
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
+/*
+ * A run, for embed/turn.c: it begins by itself and is over when one of these says so, whose result
+ * is false then and the status in `last`. The first runs until it is over, the other makes one
+ * turn, waiting at most so many seconds (negative: as long as it takes).
+ */
+void tk_mainloop_run(struct tasklet_host *host);
+bool tk_mainloop_turn(struct tasklet_host *host, double seconds);
 /* A turn of the loop is over. */
 void tk_mainloop_turned(struct tasklet_host *host);
 /* Tasklets wait, and nothing can ever wake any. False: nobody is there to deal with it. */

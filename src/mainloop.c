@@ -18,7 +18,7 @@
 #define STATUS_DEADLOCK 3
 
 /* Where the registry has the error that mainloop.run raised for it last. */
-#define DEADLOCK "tasklet.deadlock"
+static const char deadlock_key = 'D';
 
 /* Runs what is ready before the loop turns for the first time. */
 static void run_batch(struct tasklet_host *host)
@@ -138,14 +138,14 @@ static int mainloop_run(lua_State *L)
     if (host->running || body != NULL) {
         return tk_raise(L, "the main loop is running already");
     }
-    host->running = true;
+    host->running = host->may_hang = true;
     host->quit = false;
     host->daemons_ended = false;
     do {
         stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
         bind->L = L;
     } while (!host->quit && (host->stuck ? passed_on(host, L) : !stopped && end_daemons(host)));
-    host->running = false;
+    host->running = host->may_hang = false;
     tk_report(bind);
     if (host->stuck) {
         tk_mainloop_push_deadlock(L, host);
@@ -295,7 +295,7 @@ static bool main_ended(const struct tasklet_host *host)
 /* Somebody must be there who looks at `stuck`. Finalizers come first: they may wake somebody. */
 bool tk_mainloop_stuck(struct tasklet_host *host)
 {
-    if (!host->running && !host->in_uv_run) {
+    if (!host->may_hang && !host->in_uv_run) {
         return false;
     }
     lua_gc(host->bind->main, LUA_GCCOLLECT);
@@ -315,7 +315,8 @@ static bool failed_by_deadlock(struct tasklet_host *host)
     if (host->main != NULL && main_ended(host) && host->main->failed) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, host->main_anchor);
         tk_push_failure(L, lua_gettop(L), host->main);
-        is = lua_getfield(L, LUA_REGISTRYINDEX, DEADLOCK) != LUA_TNIL && lua_rawequal(L, -1, -2);
+        is =
+            lua_rawgetp(L, LUA_REGISTRYINDEX, &deadlock_key) != LUA_TNIL && lua_rawequal(L, -1, -2);
         lua_pop(L, 3);
     }
     return is;
@@ -328,7 +329,7 @@ static void tell_main(struct tasklet_host *host)
     lua_State *L = host->L;
 
     lua_pushvalue(L, -1);
-    lua_setfield(L, LUA_REGISTRYINDEX, DEADLOCK);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &deadlock_key);
     unpark(host);
     tk_put_raise(L, host->bind, host->main);
 }
@@ -370,6 +371,7 @@ void tk_mainloop_turned(struct tasklet_host *host)
 {
     tk_report(host->bind);
     host->loop.restless = tk_lint_turn(host->bind);
+    host->stopped = host->loop.uv->stop_flag != 0; /* in a run by turns nothing else shows it */
     if ((host->ending && main_ended(host) && host->loop.sched.alive == 0) ||
         (host->ending_by_quit && main_ended(host))) {
         uv_stop(host->loop.uv);
@@ -416,21 +418,9 @@ static bool go_on(struct tasklet_host *host)
     return end_daemons(host);
 }
 
-int tasklet_host_run(struct tasklet_host *host)
+/* The status of the run. */
+static int status_of(struct tasklet_host *host)
 {
-    if (host->running) {
-        return TASKLET_ESTATE;
-    }
-    host->running = true;
-    run_batch(host);
-    while (go_on(host)) {
-        host->stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
-        if (host->ending_by_quit && main_ended(host)) {
-            break;
-        }
-    }
-    host->running = false;
-    tk_report(host->bind);
     if (host->has_status) {
         /* As the system has it: what is negative is an error of ours. */
         return host->status < 0 ? host->status & 0xff : host->status;
@@ -439,6 +429,63 @@ int tasklet_host_run(struct tasklet_host *host)
         return STATUS_DEADLOCK;
     }
     return host->bind->failures > 0 ? 1 : 0;
+}
+
+/* The run is over. The next one begins with nothing of it, unless a script has ended all. */
+static void end_run(struct tasklet_host *host)
+{
+    tk_report(host->bind);
+    host->last = status_of(host);
+    tk_forget_failures(host->bind);
+    lua_pushnil(host->L);
+    lua_rawsetp(host->L, LUA_REGISTRYINDEX, &deadlock_key);
+    host->quit = host->ending = host->daemons_ended = host->ending_by_quit = false;
+    host->stuck = host->reported = host->stopped = false;
+    host->has_status = false;
+}
+
+void tk_mainloop_run(struct tasklet_host *host)
+{
+    host->running = host->may_hang = true;
+    tk_clock_stand(&host->loop.clock); /* there may have been turns */
+    run_batch(host);
+    while (go_on(host)) {
+        host->stopped = uv_run(host->loop.uv, UV_RUN_DEFAULT) != 0;
+        if (host->ending_by_quit && main_ended(host)) {
+            break;
+        }
+    }
+    host->running = host->may_hang = false;
+    end_run(host);
+}
+
+/* Is there anything that go_on is to look at? */
+static bool may_be_over(struct tasklet_host *host)
+{
+    return host->exited || host->quit || host->stuck || (host->stopped && host->parked) ||
+           (host->ending && host->loop.sched.alive == 0) ||
+           (host->ending_by_quit && main_ended(host)) || !anything_left(host);
+}
+
+bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
+{
+    bool over;
+
+    host->running = true;
+    host->may_hang = seconds < 0;
+    tk_mainloop_interrupt(host); /* it may have come when nothing keeps the loop going */
+    tk_dump_woken(host);
+    if (!host->exited && !host->quit) {
+        tk_loop_turn(&host->loop, seconds);
+    }
+    over = may_be_over(host) && (!go_on(host) || (host->ending_by_quit && main_ended(host)));
+    host->stopped = false;
+    host->running = host->may_hang = false;
+    tk_report(host->bind);
+    if (over) {
+        end_run(host);
+    }
+    return !over;
 }
 
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host)

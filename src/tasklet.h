@@ -217,13 +217,6 @@ TASKLET_API size_t tasklet_host_memory(struct tasklet_host *host);
 /* ==== Running ================================================================================ */
 
 /*
- * Starts the main tasklet: its body is the function below the `nargs` arguments on top of the stack
- * of tasklet_host_lua (all are popped). It runs when tasklet_host_run is called. TASKLET_ESTATE if
- * the host has a main tasklet already.
- */
-TASKLET_API int tasklet_host_start(struct tasklet_host *host, int nargs);
-
-/*
  * Runs the loop until no non-daemon tasklet and no handle is left, or until tasklet.mainloop.quit,
  * os.exit or an interrupt. Returns the exit status that a program should end with: the one given to
  * quit or os.exit, else 3 if all waited for each other, 1 if a tasklet failed and nobody ever

@@ -132,6 +132,7 @@ enum {
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
     TABLE_FAILED,    /* tasklets to be reported */
+    TABLE_UNSEEN,    /* by tasklet, weak: those that failed and that nobody has looked at */
     TABLE_UNTOLD,    /* a queue of tasklets whose end is to be told */
     TABLE_MODULE,
     TABLE_TASKLET, /* metatables */
@@ -407,6 +408,8 @@ RAISES void tk_kill(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
 void tk_tell_monitors(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body);
 /* Is one of those alive that are told of the end of the tasklet at `index`? */
 bool tk_has_monitors(lua_State *L, struct tk_bind *bind, int index);
+/* t:add_join_callback(f, ...); to be called as a closure over the binding. */
+int tk_add_join_callback(lua_State *L);
 void tk_stop_open(lua_State *L, struct tk_bind *bind);
 
 /* queue.c */
@@ -490,6 +493,9 @@ void tk_push_trace(lua_State *L, int level);
 
 /* The same of another coroutine. */
 void tk_push_trace_of(lua_State *L, lua_State *co, int level);
+
+/* Pushes the error at `index` as text, in lua.c's words where it is no string. */
+const char *tk_push_text(lua_State *L, int index);
 
 /* Pushes the value at `index` as tostring shows it; a method __tostring that fails does no harm. */
 const char *tk_push_shown(lua_State *L, int index);
@@ -597,6 +603,8 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
 void tk_run_open(lua_State *L, struct tk_bind *bind);
 /* Reports failures that nobody has dealt with by the end of a turn. */
 void tk_report(struct tk_bind *bind);
+/* A run is over: failures that nobody has looked at count no more. */
+void tk_forget_failures(struct tk_bind *bind);
 /* The outcome of a tasklet is about to be forgotten: if it is a failure that nobody has dealt with,
  * it is reported now unless it was, and counts for good. */
 void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body);
@@ -669,6 +677,9 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
  */
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name);
+/* Sends a message from outside of all tasklets: its name, a string, and its value are on top and
+ * popped. As tk_mail_send; it does not wait for room. */
+RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest);
 void tk_message_open(lua_State *L, struct tk_bind *bind);
 void tk_message_close(struct tk_bind *bind);
 

@@ -125,6 +125,11 @@ static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct t
     }
     body->unobserved = true;
     bind->failures++;
+    tk_push_table(L, bind, TABLE_UNSEEN);
+    lua_pushvalue(L, index);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
     tk_push_table(L, bind, TABLE_FAILED);
     lua_pushvalue(L, index);
     lua_rawseti(L, -2, ++bind->reports);

@@ -539,23 +539,48 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     lua_pop(L, 5);
 }
 
-void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                       struct tk_atom *name)
+/* Pushes a message without a sender, of the name and the value on top, popped. */
+static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
 {
     struct letter *letter = lua_newuserdatauv(L, sizeof *letter, 4);
-    int anchor;
 
     letter->brand = &brand;
     letter->serial = 0;
     letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
-    lua_pushlstring(L, name->text, name->length);
+    lua_insert(L, -3);
+    lua_setiuservalue(L, -3, UV_VALUE);
     lua_setiuservalue(L, -2, UV_NAME);
     tk_push_body(L, bind, dest);
     lua_setiuservalue(L, -2, UV_DEST);
+}
+
+RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
+{
+    struct tk_atom *name = atom_of(L, bind, -2);
+    int anchor, rc;
+
+    push_unsent(L, bind, dest);
+    if (bind->notes) {
+        tk_note_place(L, bind);
+    }
+    anchor = tk_anchor(L, bind);
+    rc = post(L, bind, dest, name, anchor, NULL);
+    if (rc == TK_SENT_FULL) {
+        tk_unanchor(L, bind, anchor);
+    }
+    return rc;
+}
+
+void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                       struct tk_atom *name)
+{
+    int anchor;
+
+    lua_pushlstring(L, name->text, name->length);
     lua_insert(L, -2);
-    lua_setiuservalue(L, -2, UV_VALUE);
+    push_unsent(L, bind, dest);
     anchor = tk_anchor(L, bind);
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {

@@ -54,6 +54,7 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
     make_weak(L, bind, TABLE_TEMPVALS, "k");
     make_weak(L, bind, TABLE_MEMBERS, "k");
     make_weak(L, bind, TABLE_TRACES, "k");
+    make_weak(L, bind, TABLE_UNSEEN, "k");
     make_weak(L, bind, TABLE_PASSED, "k");
     make_weak(L, bind, TABLE_NOTES, "k");
     make_weak(L, bind, TABLE_SENT, "k");

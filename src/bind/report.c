@@ -46,9 +46,9 @@ int tk_traceback(lua_State *L)
     return 1;
 }
 
-/* Pushes an error as text, in lua.c's words where it is no string. */
-static const char *push_text(lua_State *L, struct tk_bind *bind, int index)
+const char *tk_push_text(lua_State *L, int index)
 {
+    struct tk_bind *bind = tk_bind_in(L);
     struct tk_outside outside;
     int status;
 
@@ -90,7 +90,7 @@ const char *tk_push_shown(lua_State *L, int index)
 
 void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
 {
-    const char *text = push_text(L, bind, -1);
+    const char *text = tk_push_text(L, -1);
 
     if (where != NULL) {
         text = lua_pushfstring(L, "%s\n\tin %s", text, where);
@@ -124,7 +124,7 @@ static int log_error(lua_State *L)
     const char *text;
 
     lua_settop(L, 2);
-    text = push_text(L, bind, 1);
+    text = tk_push_text(L, 1);
     if (lua_isstring(L, 2)) {
         text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, 2));
     }
@@ -168,7 +168,7 @@ static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body
 
     lua_getiuservalue(L, -1, UV_OUTCOME);
     lua_rawgeti(L, -1, 1);
-    text = push_text(L, bind, -1);
+    text = tk_push_text(L, -1);
     lua_rawgeti(L, -3, 2);
     if (lua_isstring(L, -1)) {
         text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
@@ -207,6 +207,26 @@ void tk_report(struct tk_bind *bind)
         }
         lua_settop(L, top);
     }
+}
+
+void tk_forget_failures(struct tk_bind *bind)
+{
+    lua_State *L = bind->main;
+    int top = lua_gettop(L);
+
+    if (bind->failures > 0 && lua_checkstack(L, 5)) {
+        tk_push_table(L, bind, TABLE_UNSEEN);
+        lua_pushnil(L);
+        while (lua_next(L, top + 1)) {
+            ((struct tk_body *)lua_touserdata(L, -2))->unobserved = false;
+            lua_pop(L, 1);
+            lua_pushvalue(L, -1);
+            lua_pushnil(L);
+            lua_rawset(L, top + 1);
+        }
+        lua_settop(L, top);
+    }
+    bind->failures = 0;
 }
 
 void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)

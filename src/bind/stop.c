@@ -34,7 +34,7 @@ static lua_Integer change(lua_State *L, const char *counter, lua_Integer by)
 }
 
 /* t:add_join_callback(f, ...): a handle. */
-static int add_join_callback(lua_State *L)
+int tk_add_join_callback(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_check_body(L, 1, bind);
@@ -440,7 +440,7 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind)
     static const luaL_Reg functions[] = {{"kill", tasklet_kill},
                                          {"survive", tasklet_survive},
                                          {"monitor", tasklet_monitor},
-                                         {"add_join_callback", add_join_callback},
+                                         {"add_join_callback", tk_add_join_callback},
                                          {"remove_join_callback", remove_join_callback},
                                          {NULL, NULL}};
     static const luaL_Reg core[] = {

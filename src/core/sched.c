@@ -149,6 +149,23 @@ void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current)
     }
 }
 
+void tk_sched_aside(struct tk_sched *sched, struct tk_batch *batch)
+{
+    batch->first = sched->batch;
+    batch->last = sched->batch_last;
+    sched->batch = sched->batch_last = NULL;
+}
+
+void tk_sched_defer(struct tk_sched *sched, const struct tk_batch *batch)
+{
+    if (sched->batch != NULL) {
+        sched->batch->priority = 0;
+        tk_runq_push(&sched->ready, sched->batch);
+    }
+    sched->batch = batch->first;
+    sched->batch_last = batch->last;
+}
+
 void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame)
 {
     frame->outer = sched->frame;

@@ -126,6 +126,16 @@ void tk_sched_cut(struct tk_sched *sched);
  * way. */
 void tk_sched_hand_over(struct tk_sched *sched, struct tk_task *current);
 
+/*
+ * From outside of all tasks: those that are woken by hand between the two take their turn in the
+ * run queue. What was woken before stays in the batch.
+ */
+struct tk_batch {
+    struct tk_task *first, *last;
+};
+void tk_sched_aside(struct tk_sched *sched, struct tk_batch *batch);
+void tk_sched_defer(struct tk_sched *sched, const struct tk_batch *batch);
+
 /* Runs nested: puts the present chain aside; the batch, which may be empty, becomes a chain of its
  * own. */
 void tk_sched_enter(struct tk_sched *sched, struct tk_frame *frame);

@@ -67,6 +67,14 @@ RAISES int tk_no_memory(lua_State *L);
 
 /* ---- value.c ---- */
 
+/* What is wrong with a value that tk_value_push does not push. */
+#define TK_NO_VALUE "no value of this host"
+
+/* A value that needs no memory. False: it is another one. */
+bool tk_value_take(lua_State *L, int index, struct tasklet_value *out);
+/* The string at `index` is kept, as tk_value_give does. Returns its bytes. */
+RAISES const char *tk_value_keep(lua_State *L, struct tasklet_host *host, int index, int place);
+
 RAISES void tk_values_open(lua_State *L, struct tasklet_host *host);
 
 /* Pushes `value`; a NULL is nil. False, and nothing is pushed: it is none, or of another host. */
@@ -99,6 +107,9 @@ void tk_refs_close(struct tasklet_host *host);
 
 /* A reference to the tasklet at `index`, owned; raises if there is no memory. */
 RAISES struct tasklet *tk_ref_make(lua_State *L, struct tasklet_host *host, int index);
+/* Has `on_end` called when the tasklet at `index` has ended. */
+RAISES void tk_ref_tell(lua_State *L, struct tasklet_host *host, int index,
+                        void (*on_end)(void *context, struct tasklet *t), void *context);
 /* Pushes the tasklet of that id; false: none is alive, and nothing is pushed. */
 bool tk_push_id(lua_State *L, struct tasklet_host *host, unsigned long long id);
 

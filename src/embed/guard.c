@@ -95,6 +95,7 @@ void tk_enter(struct tasklet_host *host, struct tk_outer *outer)
     tk_outside_begin(bind->main, bind, &outer->outside);
     bind->L = bind->main;
     host->embed->depth++;
+    tk_clock_catch_up(&host->loop.clock);
 }
 
 void tk_leave(struct tasklet_host *host, const struct tk_outer *outer)

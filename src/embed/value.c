@@ -166,8 +166,7 @@ RAISES bool tk_value_push(lua_State *L, struct tasklet_host *host,
     }
 }
 
-/* A value that needs no memory. False: it is another one. */
-static bool take_plain(lua_State *L, int index, struct tasklet_value *out)
+bool tk_value_take(lua_State *L, int index, struct tasklet_value *out)
 {
     switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
@@ -207,7 +206,7 @@ static int type_of(lua_State *L, const struct tasklet_host *host, int index)
 RAISES void tk_value_lend(lua_State *L, struct tasklet_host *host, int index,
                           struct tasklet_value *out)
 {
-    if (take_plain(L, index, out)) {
+    if (tk_value_take(L, index, out)) {
         return;
     }
     *out = tasklet_nil();
@@ -231,9 +230,10 @@ void tk_value_done(struct tasklet_host *host, struct tasklet_value *value)
     *value = tasklet_nil();
 }
 
-/* Keeps the string at `index`, until the next ones are given. */
-static void keep_bytes(lua_State *L, struct tk_embed *embed, int index, int place)
+RAISES const char *tk_value_keep(lua_State *L, struct tasklet_host *host, int index, int place)
 {
+    struct tk_embed *embed = host->embed;
+
     index = lua_absindex(L, index);
     lua_rawgeti(L, LUA_REGISTRYINDEX, embed->given);
     if (place == 1) { /* a string that is long is not to stay for the sake of its place */
@@ -248,13 +248,14 @@ static void keep_bytes(lua_State *L, struct tk_embed *embed, int index, int plac
         embed->places = place;
     }
     lua_pop(L, 1);
+    return lua_tostring(L, index);
 }
 
 RAISES void tk_value_give(lua_State *L, struct tasklet_host *host, int index, int place,
                           struct tasklet_value *out)
 {
     if (lua_type(L, index) == LUA_TSTRING) {
-        keep_bytes(L, host->embed, index, place);
+        tk_value_keep(L, host, index, place);
     }
     tk_value_lend(L, host, index, out);
 }
@@ -298,7 +299,7 @@ int tasklet_keep(struct tasklet_host *host, const struct tasklet_value *value,
         return tk_set_error(host, TASKLET_EINVAL, "bytes are not kept");
     }
     rc = tk_guarded(host, keep, &pair);
-    return rc < 0 || pair.is_one ? rc : tk_set_error(host, TASKLET_EINVAL, "no value of this host");
+    return rc < 0 || pair.is_one ? rc : tk_set_error(host, TASKLET_EINVAL, TK_NO_VALUE);
 }
 
 static int to_string(lua_State *L)
@@ -319,7 +320,7 @@ int tasklet_tostring(struct tasklet_host *host, const struct tasklet_value *valu
     struct pair pair = {host, value, out, false};
     int rc = out == NULL ? 0 : tk_guarded(host, to_string, &pair);
 
-    return rc < 0 || pair.is_one ? rc : tk_set_error(host, TASKLET_EINVAL, "no value of this host");
+    return rc < 0 || pair.is_one ? rc : tk_set_error(host, TASKLET_EINVAL, TK_NO_VALUE);
 }
 
 /* ---- with lua.h ---- */
@@ -329,7 +330,7 @@ static int keep_string(lua_State *L)
     struct pair *pair = lua_touserdata(L, 1);
 
     lua_pushlstring(L, pair->value->as.bytes, pair->value->length);
-    keep_bytes(L, pair->host->embed, 2, 1);
+    tk_value_keep(L, pair->host, 2, 1);
     return 0;
 }
 
@@ -354,9 +355,7 @@ int tasklet_push(struct tasklet_host *host, struct lua_State *L, const struct ta
         lua_replace(L, -2);
         return 0;
     }
-    return tk_value_push(L, host, value)
-               ? 0
-               : tk_set_error(host, TASKLET_EINVAL, "no value of this host");
+    return tk_value_push(L, host, value) ? 0 : tk_set_error(host, TASKLET_EINVAL, TK_NO_VALUE);
 }
 
 static int give(lua_State *L)
@@ -377,7 +376,7 @@ int tasklet_at(struct tasklet_host *host, struct lua_State *L, int index, struct
     if (host->bind == NULL) {
         return tk_set_error(host, TASKLET_ECLOSED, "the Lua state is closed");
     }
-    if (take_plain(L, index, out)) {
+    if (tk_value_take(L, index, out)) {
         return 0;
     }
     main = host->bind->main;

@@ -48,4 +48,13 @@ static inline void tk_clock_stand(struct tk_clock *clock)
     }
 }
 
+/* It flows, and somebody asks for the time meanwhile. */
+static inline void tk_clock_catch_up(struct tk_clock *clock)
+{
+    if (clock->polled != 0) {
+        tk_clock_stand(clock);
+        tk_clock_flow(clock);
+    }
+}
+
 #endif

@@ -26,6 +26,9 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Seconds; to wait longer is to wait for ever. */
+#define LONGEST_WAIT 1e9
+
 void tk_loop_opened(struct tk_loop *loop)
 {
     loop->open++;
@@ -186,6 +189,7 @@ static void on_check(uv_check_t *handle)
         loop->hooks->run(loop->context); /* what was woken and not yet run */
     }
     loop->inside = true;
+    loop->polling = false;
     tk_clock_stand(&loop->clock);
     now = uv_hrtime();
     tk_sched_tick(sched, time_at(loop, now));
@@ -233,7 +237,8 @@ static void on_timer(uv_timer_t *handle)
 static uint64_t system_ms(const struct tk_loop *loop, uint64_t due)
 {
     const struct tk_clock *clock = &loop->clock;
-    uint64_t ns = clock->is_virtual ? uv_hrtime() + (due - clock->time) : due - clock->ahead;
+    uint64_t from = clock->polled != 0 ? clock->polled : uv_hrtime();
+    uint64_t ns = clock->is_virtual ? from + (due - clock->time) : due - clock->ahead;
 
     return (ns + NS_PER_MS - 1) / NS_PER_MS;
 }
@@ -244,6 +249,9 @@ static void set_timer(struct tk_loop *loop)
     uint64_t due = next == UINT64_MAX ? UINT64_MAX : system_ms(loop, next);
     uint64_t now = uv_now(loop->uv);
 
+    if (loop->limit < due) {
+        due = loop->limit;
+    }
     if (due == loop->timer_due) {
         return;
     }
@@ -263,12 +271,20 @@ static bool timer_is_due(struct tk_loop *loop)
     return next != UINT64_MAX && next <= tk_loop_now(loop);
 }
 
+/* May a virtual clock go to the first deadline? */
+static bool may_jump(struct tk_loop *loop)
+{
+    uint64_t next = tk_wheel_next(&loop->sched.wheel);
+
+    return next != UINT64_MAX && (next <= loop->leap || !tk_outside_pending(loop));
+}
+
 /* Moves a virtual clock to the first deadline, if it may go there. */
 static bool jump(struct tk_loop *loop)
 {
     uint64_t next = tk_wheel_next(&loop->sched.wheel);
 
-    if (next == UINT64_MAX || (next > loop->leap && tk_outside_pending(loop))) {
+    if (!may_jump(loop)) {
         return false;
     }
     if (next > loop->alarm) {
@@ -285,6 +301,7 @@ static void on_prepare(uv_prepare_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
 
+    loop->polling = true;
     loop->stuck = !loop->left &&
                   tk_loop_is_stuck(loop); /* looked at again when what is ready outside has come */
     if (somebody_is_ready(loop) || timer_is_due(loop) || loop->stuck || loop->restless ||
@@ -297,6 +314,54 @@ static void on_prepare(uv_prepare_t *handle)
     if (loop->clock.is_virtual) {
         tk_clock_flow(&loop->clock);
     }
+}
+
+/* ---- turns ---- */
+
+/* Is there anything to do without waiting? */
+static bool is_busy(struct tk_loop *loop)
+{
+    return somebody_is_ready(loop) || timer_is_due(loop) || loop->restless ||
+           (loop->clock.is_virtual && may_jump(loop));
+}
+
+/* Descriptors that libuv is to watch are told to the system by the next poll only. The list of them
+ * is one of pointers in all of libuv's versions, whatever its type is called. */
+static bool has_untold(const struct tk_loop *loop)
+{
+    const void *list = &loop->uv->watcher_queue;
+    const void *first;
+
+    memcpy(&first, list, sizeof first);
+    return first != list;
+}
+
+void tk_loop_turn(struct tk_loop *loop, double seconds)
+{
+    tk_clock_stand(&loop->clock); /* it has flowed since the last one */
+    if (seconds < 0) {
+        loop->left = false;
+    } else if (seconds > 0 && seconds < LONGEST_WAIT) {
+        loop->limit = (uv_hrtime() + (uint64_t)(seconds * 1e9) + NS_PER_MS - 1) / NS_PER_MS;
+    }
+    uv_run(loop->uv, seconds == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    loop->limit = UINT64_MAX;
+    if (!is_busy(loop)) {
+        uv_idle_stop(&loop->idle);
+        if (loop->clock.is_virtual) {
+            tk_clock_flow(&loop->clock);
+        }
+    }
+}
+
+int tk_loop_timeout(struct tk_loop *loop)
+{
+    if (is_busy(loop) || has_untold(loop)) {
+        return 0;
+    }
+    uv_update_time(loop->uv);
+    set_timer(loop);
+    return uv_backend_timeout(loop->uv);
 }
 
 void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual)
@@ -407,7 +472,7 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     memset(loop, 0, sizeof *loop);
     loop->hooks = hooks;
     loop->context = context;
-    loop->timer_due = loop->alarm = UINT64_MAX;
+    loop->timer_due = loop->alarm = loop->limit = UINT64_MAX;
     loop->stride = 1;
     loop->uv = uv;
     loop->looked = uv_hrtime();

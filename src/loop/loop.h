@@ -47,6 +47,7 @@ struct tk_loop {
     bool owns;
     bool closing;
     bool inside;   /* a callback of ours is on the C stack */
+    bool polling;  /* libuv is between `prepare` and `check` */
     bool stuck;    /* as far as `prepare` could see */
     bool restless; /* `turned` wants another turn soon, though nobody is ready */
     bool left;     /* at being stuck, until somebody runs */
@@ -56,6 +57,7 @@ struct tk_loop {
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
     uv_timer_t timer;
     uv_async_t wake;
+    uint64_t limit;     /* of a turn, in uv's milliseconds: it waits no longer; UINT64_MAX: none */
     uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
     unsigned stride;    /* pulls from the run queue between two looks at the clock */
     uint64_t looked;    /* when it was looked at last, by the system's */
@@ -114,6 +116,14 @@ void tk_loop_alarm(struct tk_loop *loop, uint64_t time);
 
 /* Is it one of this loop's five handles? */
 bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
+
+/*
+ * For a program with a loop of its own. One turn of the uv loop, which waits at most so many
+ * seconds; negative: as long as it takes. And what that program has to wait for: uv's backend
+ * descriptor, and so many milliseconds; 0: not at all; -1: as long as it takes.
+ */
+void tk_loop_turn(struct tk_loop *loop, double seconds);
+int tk_loop_timeout(struct tk_loop *loop);
 
 /* Fires the timers that are due, as each turn does. */
 void tk_loop_fire(struct tk_loop *loop);
