@@ -371,6 +371,17 @@ static lua_State *main_state(lua_State *L)
     return lua_checkstack(main, 20) ? main : NULL;
 }
 
+/* Why a host could not be opened; the error on top is popped. What is no lack of memory is that of
+ * the options: a borrowed state without Lua's libraries, a limit of time that cannot be had. */
+static int code_of(lua_State *L, int status)
+{
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    bool memory = status == LUA_ERRMEM || strcmp(text, "not enough memory") == 0;
+
+    lua_pop(L, 1);
+    return memory ? TASKLET_ENOMEM : TASKLET_EINVAL;
+}
+
 static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop_t *uv,
                      struct tasklet_host **out)
 {
@@ -407,9 +418,14 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
         }
         lua_pushcfunction(host->L, open_host);
         lua_pushlightuserdata(host->L, host);
-        if (tk_signals_source(&host->loop) != NULL && lua_pcall(host->L, 1, 0, 0) == LUA_OK) {
-            *out = host;
-            return 0;
+        if (tk_signals_source(&host->loop) != NULL) {
+            int status = lua_pcall(host->L, 1, 0, 0);
+
+            if (status == LUA_OK) {
+                *out = host;
+                return 0;
+            }
+            rc = code_of(host->L, status);
         }
         if (host->bind != NULL) {
             tk_bind_closed(host->bind);

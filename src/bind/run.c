@@ -242,7 +242,7 @@ __attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct 
         body->stock = body->preempted = false;
     }
     if (bind->pump != NULL) {
-        bind->pump->used = 0;
+        bind->pump->used = bind->pump->looked = 0;
         tk_pump_watch(bind, co);
     }
     return args;
@@ -410,7 +410,7 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     bind->barrier = barrier;
     bind->gave_way = false; /* whoever did, it was not the caller */
     if (bind->pump != NULL) {
-        bind->pump->used = used; /* what others have run is not the caller's */
+        bind->pump->used = bind->pump->looked = used; /* what others have run is not the caller's */
         if (bind->pump == &bind->quota) {
             bind->pump->used += bind->pump->total - total; /* but the limit's: it has them run */
         }

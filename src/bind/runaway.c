@@ -190,7 +190,7 @@ void tk_outside_begin(lua_State *L, struct tk_bind *bind, struct tk_outside *out
     if (bind->pump != NULL) {
         tk_pump_count(bind, L);
         outside->used = bind->pump->used;
-        bind->pump->used = 0;
+        bind->pump->used = bind->pump->looked = 0;
         tk_pump_watch(bind, L);
     }
     if (bind->memory != NULL) {
@@ -222,7 +222,7 @@ void tk_outside_end(lua_State *L, struct tk_bind *bind, const struct tk_outside 
         bind->sched->current = outside->current;
     }
     if (bind->pump != NULL) {
-        bind->pump->used = outside->used;
+        bind->pump->used = bind->pump->looked = outside->used;
         tk_pump_watch(bind, L);
     }
 }

@@ -243,6 +243,10 @@ static void watch_step(const struct tk_bind *bind, lua_State *co, uint64_t over)
     uint64_t limit = left_of(bind->max_count, pump->used, bind->preempts ? over : 1);
 
     left = limit < left ? limit : left;
+    if (bind->by_counting && pump->used - pump->looked < STEP &&
+        left > STEP - (pump->used - pump->looked)) {
+        left = STEP - (pump->used - pump->looked);
+    }
     if (bind->runaway != 0) {
         left = 1;
     }
@@ -258,6 +262,7 @@ static bool is_over(struct tk_bind *bind)
         bind->runaway = TK_TOO_MANY;
     } else if (bind->by_counting && bind->max_time > 0) {
         now = bind->hooks->system_now(bind->context);
+        bind->pump->looked = bind->pump->used;
         if (bind->late_count != bind->resumes) {
             bind->late_count = bind->resumes;
             bind->late_since = now;

@@ -16,8 +16,7 @@
 /* A function that is not given. Upvalue 2: what it would need. */
 static int refuse(lua_State *L)
 {
-    tk_require_capability(L, tk_bind_of(L),
-                          (unsigned)lua_tointeger(L, lua_upvalueindex(2)));
+    tk_require_capability(L, tk_bind_of(L), (unsigned)lua_tointeger(L, lua_upvalueindex(2)));
     return 0;
 }
 
@@ -202,11 +201,11 @@ static void restrict_searchers(lua_State *L, const struct tk_bind *bind)
 void tk_libraries_open(lua_State *L, unsigned capabilities)
 {
     static const luaL_Reg libraries[] = {
-        {LUA_GNAME, luaopen_base},       {LUA_LOADLIBNAME, luaopen_package},
+        {LUA_GNAME, luaopen_base},          {LUA_LOADLIBNAME, luaopen_package},
         {LUA_COLIBNAME, luaopen_coroutine}, {LUA_TABLIBNAME, luaopen_table},
-        {LUA_OSLIBNAME, luaopen_os},     {LUA_STRLIBNAME, luaopen_string},
-        {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8},
-        {LUA_DBLIBNAME, luaopen_debug},  {NULL, NULL}};
+        {LUA_OSLIBNAME, luaopen_os},        {LUA_STRLIBNAME, luaopen_string},
+        {LUA_MATHLIBNAME, luaopen_math},    {LUA_UTF8LIBNAME, luaopen_utf8},
+        {LUA_DBLIBNAME, luaopen_debug},     {NULL, NULL}};
 
     for (const luaL_Reg *library = libraries; library->func != NULL; library++) {
         luaL_requiref(L, library->name, library->func, 1);
@@ -272,7 +271,7 @@ static void restrict_debug(lua_State *L, struct tk_bind *bind)
 
 static void restrict_io(lua_State *L, struct tk_bind *bind)
 {
-    static const char *const names[] = {"close", "flush", "input",   "lines", "open", "output",
+    static const char *const names[] = {"close", "flush", "input",   "lines", "open",  "output",
                                         "popen", "read",  "tmpfile", "type",  "write", NULL};
     static const char *const processes[] = {"popen", NULL};
 
