@@ -461,7 +461,7 @@ static void memory_is_limited(void **state)
                                "assert(not ok and e == 'not enough memory')\n"
                                "assert(not pcall(string.rep, 'x', 1 << 40))\n"
                                "local other = t.run(function()\n"
-                               "    for _ = 1, 20 do t.sleep(0) t.receive() end\n"
+                               "    for _ = 1, 20 do t.sleep(0) t.current().mailbox:popleft() end\n"
                                "    return 'fine'\n"
                                "end)\n"
                                "for _ = 1, 10 do\n"
@@ -572,7 +572,7 @@ static void mailboxes_are_limited(void **state)
     options.virtual_time = 1;
     run(&options,
         "local t = ...\n"
-        "local function body() while true do t.sleep(10) t.receive() end end\n"
+        "local function body() while true do t.sleep(10) t.current().mailbox:popleft() end end\n"
         "local slow = t.new(body, { daemon = true })\n"
         "local own = t.new(body, { daemon = true, max_mailbox_len = 4 })\n"
         "slow() own() t.yield_()\n"
