@@ -12,6 +12,7 @@ load_part("coroutine")(M, core)
 load_part("joining")(M, core)
 load_part("periodic")(M, core)
 load_part("scope")(M, core)
+load_part("stream")(M, core)
 load_part("throw")(M, core)
 
 -- What few programs need is loaded when one of its functions is first asked for, for the sake of
@@ -41,7 +42,9 @@ setmetatable(core, {
 
 -- Parts of the module that most scripts do without are loaded when they are first asked for. Each
 -- sets what it is named after.
-local lazy = {}
+local lazy = { fs = "fs", net = "net" }
+-- The process' own streams are opened then.
+local standard = { stdin = 0, stdout = 1, stderr = 2 }
 
 setmetatable(M, {
     __index = function(_, name)
@@ -49,6 +52,8 @@ setmetatable(M, {
         if part then
             load_part(part)(M, core)
             return rawget(M, name)
+        elseif standard[name] then
+            return core.standard_stream(name, standard[name])
         end
     end,
 })

@@ -1,5 +1,6 @@
 -- Every block of Lua in the documents is run by the host, and what it prints is compared with the
--- block `output` that follows it, if one does. A block `lua fragment` is only compiled.
+-- block `output` that follows it, if one does. A block `lua fragment` is only compiled, and so is
+-- one of C unless it is a `c fragment`: each is a whole file, for which tasklet.h is enough.
 
 local helper = require "spec.helper"
 local lfs = require "lfs"
@@ -61,6 +62,23 @@ local function run_block(place, path, block, output)
     end
 end
 
+---@param place string file:line
+---@param path string
+---@param block spec.Block
+local function compile_c(place, path, block)
+    local source = os.tmpname()
+    local file <close> = assert(io.open(source, "w"))
+    file:write(('#line %d "%s"\n'):format(block.line + 1, path), block.text)
+    file:close()
+    local compiler <close> = io.popen(("cc -std=c99 -D_POSIX_C_SOURCE=200809L -pedantic-errors"
+        .. " -Wall -Wextra -Werror -fsyntax-only -x c -I '%s/src' '%s' 2>&1"):format(helper.root,
+        source))
+    local said = compiler:read("a")
+    local ok = compiler:close()
+    os.remove(source)
+    assert(ok, place .. ": " .. said)
+end
+
 local documents = find_documents(helper.root .. "/docs", {helper.root .. "/README.md"})
 table.sort(documents)
 
@@ -80,6 +98,10 @@ for _, path in ipairs(documents) do
                 it("line " .. block.line .. " compiles", function()
                     local text = ("\n"):rep(block.line) .. block.text
                     assert(load(text, "@" .. name))
+                end)
+            elseif block.info == "c" then
+                it("line " .. block.line .. " compiles", function()
+                    compile_c(place, name, block)
                 end)
             elseif block.info == "output" and not (blocks[i - 1] and blocks[i - 1].info == "lua"
                 and block.follows) then

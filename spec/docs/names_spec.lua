@@ -115,8 +115,15 @@ end)
 local some = tasklet.new(function() end)
 local channel = tasklet.channel()
 
+local stream = assert(tasklet.stream(assert(require "luv".socketpair())[1]))
+local server = assert(tasklet.net.listen{host = "127.0.0.1", port = 0})
+local udp = assert(tasklet.net.udp())
+
 -- By the word that stands for it in the reference.
 local objects = {
+    stream = stream,
+    server = server,
+    udp = udp,
     t = some,
     ch = channel,
     emitter = tasklet.Emitter{},
@@ -137,6 +144,9 @@ local conditions = {
     WaitForMessages = tasklet.WaitForMessages{accept = "name"},
     WaitForChannel = tasklet.WaitForChannel(channel, "receive"),
 }
+
+-- Tables of functions in the module, loaded when they are first asked for.
+local parts = { "fs", "net" }
 
 -- ---- both ways ----
 
@@ -171,6 +181,14 @@ describe("the reference", function()
         it("has an entry for mainloop." .. name, function()
             assert.is_truthy(entry_of("tasklet.mainloop", name))
         end)
+    end
+
+    for _, part in ipairs(parts) do
+        for _, name in ipairs(keys_of(tasklet[part])) do
+            it(("has an entry for %s.%s"):format(part, name), function()
+                assert.is_truthy(entry_of("tasklet." .. part, name))
+            end)
+        end
     end
 
     for _, name in ipairs(keys_of(testing)) do
@@ -244,9 +262,13 @@ describe("the reference", function()
         learn("tasklet.Emitter", {"subclass"})
         learn("tasklet.WaitCondition", {"subclass"})
         learn("tasklet.mainloop", keys_of(tasklet.mainloop))
+        learn("tasklet", {"stdin", "stdout", "stderr"})
         learn("Class", keys_of(tasklet.TaskletError))
         learn("coroutine", keys_of(coroutine))
         learn("testing", keys_of(testing))
+        for _, part in ipairs(parts) do
+            learn("tasklet." .. part, keys_of(tasklet[part]))
+        end
         learn("assert", {"resolves", "receives", "no_leaks"})
         for word, object in pairs(objects) do
             learn(word, members_of(object))

@@ -49,6 +49,44 @@ local rows = {
         ]],
     },
     {
+        name = "readable",
+        stays = true,
+        keeps = true,
+        source = [[
+            local a, b = tasklet.net.pair()
+            local function fire() b:write("x") b:flush() end
+            return a:readable(), fire, { "readable", "unix" }, function() a:close() b:close() end
+        ]],
+    },
+    {
+        name = "readable when it is closed",
+        stays = true,
+        keeps = true,
+        source = [[
+            local a, b = tasklet.net.pair()
+            return a:readable(), function() a:close() end, { "readable", "unix" },
+                function() a:close() b:close() end
+        ]],
+    },
+    {
+        name = "writable",
+        stays = true,
+        keeps = true,
+        source = [[
+            local a, b = tasklet.net.pair()
+            local t = tasklet.run(function() a:write(("x"):rep(1000000)) end)
+            local reader
+            local function fire()
+                reader = tasklet.run(function() b:read(1000000) end)
+            end
+            return a:writable(), fire, { "writable", "unix" }, function()
+                a:close()
+                b:close()
+                t:kill()
+            end
+        ]],
+    },
+    {
         name = "WaitForProcess",
         stays = true,
         keeps = true,

@@ -141,6 +141,9 @@ enum {
     TABLE_MAILBOX,
     TABLE_EMITTER,
     TABLE_CHANNEL,
+    TABLE_STREAM,
+    TABLE_SERVER,
+    TABLE_UDP,
     TABLE_BODY, /* functions that start a tasklet: the body's frame and its handler */
     TABLE_HANDLER,
     TABLE_ERRORS,  /* error classes by name */
@@ -182,7 +185,7 @@ struct tk_bind {
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel; /* rows of verbs */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate, *job; /* verbs' */
     struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */
@@ -333,6 +336,9 @@ static inline bool tk_is_own_source(const char *source)
     return strncmp(source, "=tasklet/", 9) == 0;
 }
 
+/* Pushes "file:line: " of the nearest Lua function of a script: the caller, even across a stack of
+ * C functions and of the library's own. */
+void tk_push_where(lua_State *L, struct tk_bind *bind);
 /* Raises a TaskletError with the caller's position. */
 RAISES int tk_raise(lua_State *L, const char *format, ...);
 /* The same with an error of that class. */
@@ -728,6 +734,9 @@ void tk_channel_open(lua_State *L, struct tk_bind *bind);
 /* emitter.c */
 struct tk_source *tk_to_source(lua_State *L, int index, const struct tk_bind *bind);
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals);
+
+/* fs.c */
+void tk_fs_open(lua_State *L, struct tk_bind *bind);
 
 /* require.c */
 void tk_require_open(lua_State *L, struct tk_bind *bind);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bind/bind.h"
+#include "bind/stream.h"
 
 /* A metatable is one of a condition if it has this key; its value is the row. */
 static const char kind_key = 'K';
@@ -235,6 +236,12 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         arg->as.channel = tk_to_channel(L, -1, bind);
         if (arg->as.channel == NULL) {
             wrong(L, at, param, "channel");
+        }
+        break;
+    case TK_STREAM:
+        arg->as.stream = tk_to_stream(L, -1);
+        if (arg->as.stream == NULL) {
+            wrong(L, at, param, "stream");
         }
         break;
     case TK_SOURCE:
@@ -711,7 +718,14 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         lua_pushlightuserdata(L, (void *)kind);
         lua_rotate(L, -3, -1);
         lua_pushcclosure(L, construct, 3);
-        lua_setfield(L, -2, kind->name);
+        if ((kind->flags & TK_METHOD) == 0) {
+            lua_setfield(L, -2, kind->name);
+        } else {
+            tk_push_table(L, bind, TABLE_CORE);
+            lua_insert(L, -2);
+            lua_setfield(L, -2, kind->name);
+            lua_pop(L, 1);
+        }
     }
     tk_script_open(L, bind);
 }

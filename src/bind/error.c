@@ -25,9 +25,7 @@ RAISES int tk_raise_class(lua_State *L, const char *name, const char *message)
     return lua_error(L);
 }
 
-/* The position of the nearest Lua function of a script: the caller, even across a stack of C
- * functions. */
-static void push_where(lua_State *L, struct tk_bind *bind)
+void tk_push_where(lua_State *L, struct tk_bind *bind)
 {
     lua_State *at = bind->place != NULL ? bind->place : L;
     lua_Debug ar;
@@ -44,7 +42,7 @@ static void push_where(lua_State *L, struct tk_bind *bind)
 
 static void push_state_error(lua_State *L, const char *name, const char *format, va_list ap)
 {
-    push_where(L, tk_bind_of(L));
+    tk_push_where(L, tk_bind_of(L));
     lua_pushvfstring(L, format, ap);
     lua_concat(L, 2);
     tk_push_error(L, tk_bind_of(L), name, lua_tostring(L, -1));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bind/bind.h"
+#include "bind/net.h"
 #include "lua_sources.h"
 
 RAISES void tk_set_table(lua_State *L, const struct tk_bind *bind, int which)
@@ -112,10 +113,13 @@ static int open_all(lua_State *L)
     tk_mailbox_open(L, bind);
     tk_verb_open(L, bind);
     tk_channel_open(L, bind);
+    tk_stream_bind_open(L, bind);
+    tk_net_open(L, bind);
     tk_emitter_open(L, bind, signals);
     tk_coroutine_open(L, bind);
     tk_require_open(L, bind);
     tk_census_open(L, bind);
+    tk_fs_open(L, bind);
     lua_pushcfunction(L, load_source);
     lua_pushliteral(L, "init");
     lua_call(L, 1, 1);
@@ -146,6 +150,8 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->answer = kind_named(bind, "answer");
     bind->channel = kind_named(bind, "WaitForChannel");
     bind->callback = bind->main;
+    bind->gate = kind_named(bind, "gate");
+    bind->job = kind_named(bind, "job");
     bind->hooks = hooks;
     bind->capabilities = capabilities;
     bind->context = context;

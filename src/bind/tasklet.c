@@ -478,6 +478,13 @@ static int where(lua_State *L)
     return 1;
 }
 
+/* caller(): the same of the nearest function of a script. */
+static int caller(lua_State *L)
+{
+    tk_push_where(L, tk_bind_of(L));
+    return 1;
+}
+
 /* ---- classes ---- */
 
 static const luaL_Reg getters[] = {
@@ -560,6 +567,7 @@ static const struct {
 void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg core[] = {{"where", where},
+                                    {"caller", caller},
                                     {"is_tasklet", is_tasklet},
                                     {"is_callable", is_callable},
                                     {"has_begun", has_begun},

@@ -23,6 +23,8 @@ struct tk_sched;
 struct tk_atom;
 struct tk_source;
 struct tk_channel;
+struct tk_stream;
+struct tk_gate;
 struct tk_wait;
 
 enum tk_priority {
@@ -44,6 +46,7 @@ enum tk_type {
     TK_TASK,    /* a tasklet, kept with the wait */
     TK_SOURCE,  /* an emitter of signals, or a class of them, kept with the wait */
     TK_CHANNEL, /* a channel, kept with the wait */
+    TK_STREAM,  /* a stream, kept with the wait */
     TK_LIST,    /* a field: as TK_VALUE, an empty list where there is none */
     TK_VALUE,   /* any value of the script; the core never sees it, `keep` says where it lies */
     TK_RESULT,  /* a field: the first result of the tasklet that `target` gives */
@@ -75,6 +78,8 @@ struct tk_arg {
         struct tk_task *task;
         struct tk_source *source;
         struct tk_channel *channel;
+        struct tk_stream *stream;
+        struct tk_gate *gate;
     } as;
 };
 
@@ -91,16 +96,17 @@ struct tk_field {
 };
 
 enum tk_kind_flags {
-    TK_OUTSIDE = 1,  /* the world outside may fire it */
-    TK_REPEATS = 2,  /* every firing is kept, not only the first until it is delivered */
-    TK_KEEPS = 4,    /* firings are kept when no tasklet holds it, too */
-    TK_STANDS = 8,   /* stays armed when it has fired */
-    TK_MAIL = 16,    /* judges messages; see core/mailbox.h */
-    TK_HIDDEN = 32,  /* has no constructor in scripts */
-    TK_CALLED = 64,  /* a script fires it by calling it */
-    TK_LIGHT = 256,  /* once it has fired nothing refers to it */
-    TK_SCRIPT = 128, /* written in the script's language */
-    TK_OFFERS = 512, /* stands on a channel; see core/channel.h */
+    TK_OUTSIDE = 1,   /* the world outside may fire it */
+    TK_REPEATS = 2,   /* every firing is kept, not only the first until it is delivered */
+    TK_KEEPS = 4,     /* firings are kept when no tasklet holds it, too */
+    TK_STANDS = 8,    /* stays armed when it has fired */
+    TK_MAIL = 16,     /* judges messages; see core/mailbox.h */
+    TK_HIDDEN = 32,   /* has no constructor in scripts */
+    TK_CALLED = 64,   /* a script fires it by calling it */
+    TK_LIGHT = 256,   /* once it has fired nothing refers to it */
+    TK_SCRIPT = 128,  /* written in the script's language */
+    TK_OFFERS = 512,  /* stands on a channel; see core/channel.h */
+    TK_METHOD = 1024, /* its constructor is a method of what its first parameter is */
 };
 
 /* The script value of a wait that is offered on a channel, or was received. */

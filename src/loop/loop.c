@@ -1,6 +1,6 @@
 /*
  * The loop: see loop.h. It runs no script itself; the hook `run` does. Teardown: tk_loop_close,
- * once, in the order descriptors, children, signals, own handles, uv loop.
+ * once, in the order parts, descriptors, children, signals, own handles, uv loop.
  */
 #include "loop/loop.h"
 
@@ -470,6 +470,7 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
     int rc;
 
     memset(loop, 0, sizeof *loop);
+    tk_list_init(&loop->parts);
     loop->hooks = hooks;
     loop->context = context;
     loop->timer_due = loop->alarm = loop->limit = UINT64_MAX;
@@ -507,10 +508,23 @@ static void note_open(uv_handle_t *handle, void *arg)
     }
 }
 
+static void close_parts(struct tk_loop *loop)
+{
+    struct tk_list *node;
+
+    while ((node = tk_list_first(&loop->parts)) != NULL) {
+        struct tk_loop_part *part = tk_container_of(node, struct tk_loop_part, node);
+
+        tk_list_remove(node);
+        part->close(part);
+    }
+}
+
 bool tk_loop_close(struct tk_loop *loop)
 {
     if (!loop->closing) {
         loop->closing = true;
+        close_parts(loop);
         tk_children_close(loop);
         tk_fds_close(loop);
         tk_signals_close(loop);
@@ -520,11 +534,11 @@ bool tk_loop_close(struct tk_loop *loop)
         uv_close((uv_handle_t *)&loop->timer, on_closed_timer);
         uv_close((uv_handle_t *)&loop->wake, on_closed_wake);
     }
-    if (loop->inside || loop->uv->active_reqs.count > 0) {
+    if (loop->inside || loop->uv->active_reqs.count > loop->jobs) {
         return false; /* a request of luv's would call into a state that may be closed */
     }
-    while (loop->open > 0) {
-        uv_run(loop->uv, UV_RUN_NOWAIT);
+    while (loop->open > 0 || loop->jobs > 0) {
+        uv_run(loop->uv, loop->open > 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     }
     if (loop->owns) {
         bool open = false;

@@ -40,6 +40,15 @@ struct tk_loop_hooks {
     void (*alarm)(void *context);
 };
 
+/* A room above that has handles of its own on the loop. */
+struct tk_loop_part {
+    struct tk_list node;
+    /* Is it one of its handles, which is active and by which nobody is woken who does not wait? */
+    bool (*owns)(const uv_handle_t *handle);
+    /* Closes all of them, counted by tk_loop_opened and tk_loop_closed. */
+    void (*close)(struct tk_loop_part *part);
+};
+
 struct tk_loop {
     struct tk_sched sched; /* first: kinds know the scheduler and find the loop from it */
     uv_loop_t *uv;
@@ -52,6 +61,7 @@ struct tk_loop {
     bool restless; /* `turned` wants another turn soon, though nobody is ready */
     bool left;     /* at being stuck, until somebody runs */
     int open;      /* uv handles not yet closed */
+    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
@@ -66,6 +76,9 @@ struct tk_loop {
     struct tk_fds *fds;                   /* made when first needed */
     struct tk_children *children;
     struct tk_signals *signals;
+    struct tk_list parts; /* struct tk_loop_part */
+    struct tk_hub *hub;   /* of the room io; made when first needed */
+    size_t awaited;       /* waits for the world by handles that do not keep the uv loop going */
     struct tk_watchdog dog;
     struct tk_clock clock;
     uint64_t leap;  /* virtual clock: it jumps up to here, whatever is under way outside */

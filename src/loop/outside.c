@@ -10,13 +10,24 @@ struct look {
     bool found;
 };
 
+/* A handle of a room above. */
+static bool is_of_part(const struct tk_loop *loop, const uv_handle_t *handle)
+{
+    for (struct tk_list *n = loop->parts.next; n != &loop->parts; n = n->next) {
+        if (tk_container_of(n, struct tk_loop_part, node)->owns(handle)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void look_at(uv_handle_t *handle, void *arg)
 {
     struct look *look = arg;
 
     if (uv_is_active(handle) && !tk_loop_is_own(look->loop, handle) &&
         !tk_fds_is_own(look->loop, handle) && !tk_children_is_own(look->loop, handle) &&
-        !tk_signals_is_own(look->loop, handle)) {
+        !tk_signals_is_own(look->loop, handle) && !is_of_part(look->loop, handle)) {
         look->found = true;
     }
 }
@@ -45,7 +56,7 @@ static bool has_active(const struct tk_loop *loop)
 
 bool tk_outside_pending(struct tk_loop *loop)
 {
-    return is_kept(loop) || tk_fds_armed(loop) || tk_children_watched(loop);
+    return loop->awaited > 0 || is_kept(loop) || tk_fds_armed(loop) || tk_children_watched(loop);
 }
 
 bool tk_outside_possible(struct tk_loop *loop)

@@ -1,0 +1,270 @@
+-- tasklet.net: connections, servers, datagrams, names. What waits is in C; here are options and
+-- policies.
+local M, core = ...
+
+local net = {}
+M.net = net
+
+local LOOPBACK, ANY = "127.0.0.1", "0.0.0.0"
+local BACKLOG = 1024
+
+-- ---- options ----
+
+-- Raises a wrong option at the line of the script's that called.
+local function bad(name, message)
+    error(("%sbad argument #1 to '%s' (%s)"):format(core.caller(), name, message), 0)
+end
+
+local function check(name, options, known)
+    if type(options) ~= "table" then
+        bad(name, "table expected, got " .. (options == nil and "no value" or type(options)))
+    end
+    for key, value in pairs(options) do
+        local expected = known[key]
+        if not expected then
+            local names = {}
+            for option in pairs(known) do
+                names[#names + 1] = option
+            end
+            table.sort(names)
+            bad(name, ("unknown option '%s' (known: %s)"):format(tostring(key),
+                table.concat(names, ", ")))
+        elseif expected ~= "any" and math.type(value) ~= expected and type(value) ~= expected then
+            bad(name, ("option '%s': %s expected, got %s"):format(key, expected,
+                type(value)))
+        end
+    end
+    if options.port and (options.port < 0 or options.port > 65535) then
+        bad(name, "option 'port': not a port")
+    end
+    if options.tls then
+        bad(name, "option 'tls': this build has no TLS")
+    end
+    return options
+end
+
+-- Either a path, or a port and perhaps a host.
+local function check_target(name, options, needs_port)
+    if options.path then
+        if options.host or options.port then
+            bad(name, "option 'path' goes with neither 'host' nor 'port'")
+        elseif #options.path == 0 or #options.path > 107 or options.path:find("\0", 1, true) then
+            bad(name, "option 'path': not a path of a socket")
+        end
+    elseif needs_port and not options.port then
+        bad(name, "option 'port' or 'path' is missing")
+    end
+end
+
+-- ---- names ----
+
+-- The seconds that are left until a time; nil: there is none.
+local function left(due)
+    return due and math.max(0, due - core.now() / 1000)
+end
+
+local function due_in(seconds)
+    return seconds and seconds >= 0 and core.now() / 1000 + seconds or nil
+end
+
+-- The addresses of a host, the families taking turns, as RFC 8305 wants them.
+local function interleave(addresses)
+    local first = core.is_address(addresses[1])
+    local one, other, all = {}, {}, {}
+    for _, address in ipairs(addresses) do
+        local list = core.is_address(address) == first and one or other
+        list[#list + 1] = address
+    end
+    for i = 1, math.max(#one, #other) do
+        all[#all + 1] = one[i]
+        all[#all + 1] = other[i]
+    end
+    return all
+end
+
+local families = { inet = "inet", inet6 = "inet6" }
+
+-- nil, message, code if there are none.
+local function addresses_of(host, family, seconds)
+    local is = core.is_address(host)
+    if is then
+        if family and family ~= is then
+            return nil, host .. ": not an address of that family", "EAI_ADDRFAMILY"
+        end
+        return { host }
+    end
+    return core.lookup(host, family or "any", seconds)
+end
+
+--- The addresses of a host, as a list of strings.
+---@param host string
+---@param options { family: "inet"|"inet6"|nil, timeout: number? }?
+---@return string[]?, string?, string?
+function net.resolve(host, options)
+    if type(host) ~= "string" then
+        bad("resolve", "string expected, got " .. (host == nil and "no value" or type(host)))
+    end
+    options = options and check("resolve", options, { family = "string", timeout = "number" }) or {}
+    if options.family and not families[options.family] then
+        bad("resolve", "option 'family': \"inet\" or \"inet6\" expected")
+    end
+    return addresses_of(host, options.family, options.timeout)
+end
+
+-- ---- connections ----
+
+--- Connects; of several addresses the first that answers.
+---@return stream?, string?, string?
+function net.connect(options)
+    check("connect", options, {
+        host = "string", port = "integer", path = "string", timeout = "number", tls = "any",
+    })
+    check_target("connect", options, true)
+    local due = due_in(options.timeout)
+    if options.path then
+        return core.dial({ options.path }, nil, options.timeout, "unix " .. options.path)
+    end
+    local host = options.host or LOOPBACK
+    local addresses, message, code = addresses_of(host, nil, options.timeout)
+    if not addresses then
+        return nil, message, code
+    end
+    local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
+    return core.dial(interleave(addresses), options.port, due and left(due) or options.timeout,
+        ("tcp %s:%d"):format(shown, options.port))
+end
+
+--- Two streams that are connected with each other.
+---@return stream, stream
+function net.pair()
+    local one, other, code = core.pair()
+    if not one then
+        error(M.TaskletError(core.caller() .. other, { code = code }), 0)
+    end
+    return one, other
+end
+
+-- ---- servers ----
+
+--- Listens at a port, or at a path.
+---@return server?, string?, string?
+function net.listen(options)
+    check("listen", options, {
+        host = "string", port = "integer", path = "string", backlog = "integer",
+        reuse_port = "boolean", tls = "any",
+    })
+    check_target("listen", options, true)
+    local backlog = options.backlog or BACKLOG
+    if options.path then
+        return core.listen(options.path, nil, backlog, false)
+    end
+    local addresses, message, code = addresses_of(options.host or ANY)
+    if not addresses then
+        return nil, message, code
+    end
+    return core.listen(addresses[1], options.port, backlog, options.reuse_port)
+end
+
+local server = core.server_methods
+
+--- For a loop over connections as they come; it ends when the server is closed.
+function server:connections()
+    local accept = server.accept
+    return function()
+        local stream, message, code = accept(self, -1)
+        if not stream and code ~= "closed" then
+            error(M.TaskletError(core.caller() .. message, { code = code }), 0)
+        end
+        return stream
+    end
+end
+
+local close = server.close
+local serving = setmetatable({}, { __mode = "k" }) -- what wakes those who serve all they may
+
+--- Closes it; whoever accepts or serves goes on.
+function server:close()
+    close(self)
+    for wake in pairs(serving[self] or {}) do
+        wake()
+    end
+end
+
+local function handler(err)
+    return { err = err, trace = core.traceback() }
+end
+
+-- The body of a connection's tasklet: an error is logged, the end of the tasklet passes.
+local function attend(f, stream)
+    local connection <close> = stream
+    local ok, failure = xpcall(f, handler, connection)
+    if not ok then
+        if M.TaskletExit:is(failure.err) then
+            error(failure.err, 0)
+        end
+        core.log(failure.err, failure.trace)
+    end
+end
+
+--- Runs `f(stream)` in a tasklet of its own for each connection, which is closed when that ends; an
+--- error is logged. Returns when the server is closed.
+---@param f fun(stream: stream)
+---@param options { max_connections: integer? }?
+function server:serve(f, options)
+    core.check_callable(1, "serve", f)
+    options = core.check_options(2, "serve", options, { max_connections = "number" })
+    local most, count = options.max_connections, 0
+    local wake = M.WaitForCall()
+    serving[self] = serving[self] or {}
+    serving[self][wake] = true
+
+    local function ended()
+        count = count - 1
+        if count + 1 == most then
+            wake()
+        end
+    end
+
+    for stream in self:connections() do
+        count = count + 1
+        local t = M.new(attend, { name = "connection " .. tostring(stream) })
+        t:add_join_callback(ended)
+        t(f, stream)
+        while most and count >= most and self:fileno() do
+            M.wait(wake)
+        end
+    end
+    serving[self][wake] = nil
+end
+
+-- ---- datagrams ----
+
+--- A socket of datagrams.
+---@return udp?, string?, string?
+function net.udp(options)
+    options = check("udp", options or {}, {
+        host = "string", port = "integer", reuse_port = "boolean",
+    })
+    local addresses, message, code = addresses_of(options.host or ANY)
+    if not addresses then
+        return nil, message, code
+    end
+    return core.datagram(addresses[1], options.port or 0, options.reuse_port)
+end
+
+local udp = core.udp_methods
+
+--- Sends a datagram.
+---@param data string
+---@param host string
+---@param port integer
+function udp:send(data, host, port)
+    if type(host) == "string" and not core.is_address(host) then
+        local addresses, message, code = addresses_of(host)
+        if not addresses then
+            return nil, message, code
+        end
+        host = addresses[1]
+    end
+    return core.send_to(self, data, host, port)
+end

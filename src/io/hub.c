@@ -1,0 +1,121 @@
+/* What the room has of a loop: see io.h. */
+#include "io/hub.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "io/raw.h"
+
+static void flush_all(struct tk_hub *hub)
+{
+    struct tk_list *node;
+
+    while ((node = tk_list_first(&hub->dirty)) != NULL) {
+        struct tk_dirty *dirty = tk_container_of(node, struct tk_dirty, node);
+
+        tk_list_remove(node);
+        dirty->flush(dirty);
+    }
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    uv_prepare_stop(handle);
+    flush_all(tk_container_of(handle, struct tk_hub, prepare));
+}
+
+void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty)
+{
+    if (tk_list_linked(&dirty->node)) {
+        return;
+    }
+    if (tk_list_empty(&hub->dirty)) {
+        uv_prepare_start(&hub->prepare, on_prepare);
+    }
+    tk_list_push(&hub->dirty, &dirty->node);
+}
+
+void tk_hub_freed(struct tk_hub *hub)
+{
+    struct tk_list starved, *node;
+
+    tk_list_init(&starved);
+    tk_list_splice(&starved, &hub->starved);
+    while ((node = tk_list_first(&starved)) != NULL) {
+        struct tk_starved *one = tk_container_of(node, struct tk_starved, node);
+
+        tk_list_remove(node);
+        one->again(one);
+    }
+}
+
+void tk_hub_close_descriptor(struct tk_hub *hub, int fd)
+{
+    close(fd);
+    if (!tk_list_empty(&hub->starved)) {
+        tk_hub_freed(hub);
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct tk_hub *hub = tk_container_of((uv_prepare_t *)handle, struct tk_hub, prepare);
+
+    tk_loop_closed(hub->loop);
+    hub->loop->hub = NULL;
+    free(hub->buffer);
+    free(hub);
+}
+
+/* The loop is about to go: what is on its way is sent, all handles are closed. */
+static void close_part(struct tk_loop_part *part)
+{
+    struct tk_hub *hub = tk_container_of(part, struct tk_hub, part);
+    struct tk_list *node;
+
+    flush_all(hub);
+    while ((node = tk_list_first(&hub->handles)) != NULL) {
+        struct tk_hub_handle *handle = tk_container_of(node, struct tk_hub_handle, node);
+
+        handle->close(handle);
+        tk_list_remove(node);
+    }
+    uv_close((uv_handle_t *)&hub->prepare, on_closed);
+}
+
+static bool owns(const uv_handle_t *handle)
+{
+    return handle->type == UV_PREPARE
+               ? ((const uv_prepare_t *)handle)->prepare_cb == on_prepare
+               : tk_raw_owns(handle) || tk_socket_owns(handle) || tk_dial_owns(handle);
+}
+
+struct tk_hub *tk_hub_of(struct tk_loop *loop)
+{
+    struct tk_hub *hub = loop->hub;
+
+    if (hub != NULL) {
+        return hub;
+    }
+    hub = calloc(1, sizeof *hub);
+    if (hub == NULL) {
+        return NULL;
+    }
+    hub->buffer = malloc(TK_HUB_BUFFER);
+    if (hub->buffer == NULL) {
+        free(hub);
+        return NULL;
+    }
+    hub->loop = loop;
+    tk_list_init(&hub->handles);
+    tk_list_init(&hub->dirty);
+    tk_list_init(&hub->starved);
+    uv_prepare_init(loop->uv, &hub->prepare);
+    uv_unref((uv_handle_t *)&hub->prepare);
+    tk_loop_opened(loop);
+    hub->part.owns = owns;
+    hub->part.close = close_part;
+    tk_list_push(&loop->parts, &hub->part.node);
+    loop->hub = hub;
+    return hub;
+}
