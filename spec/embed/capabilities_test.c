@@ -45,6 +45,18 @@ static const struct attempt {
                     "    local ok, file = pcall(name ~= 'write' and f, '/dev/null')\n"
                     "    if ok and io.type(file) then escaped = true end\n"
                     "end"},
+    {TASKLET_FILES, "escaped = tasklet.fs.read_file('/dev/null') == ''"},
+    {TASKLET_FILES, "escaped = tasklet.fs.readdir('/') ~= nil"},
+    {TASKLET_FILES, "for path in tasklet.fs.walk('/dev/fd') do escaped = path end"},
+    {TASKLET_FILES, "escaped = tasklet.stdout ~= nil"},
+    {TASKLET_FILES, "escaped = tasklet.stream(10000) ~= nil or true"},
+    /* the network */
+    {TASKLET_NETWORK, "tasklet.net.listen({ host = '127.0.0.1', port = 0 }):close() escaped = 1"},
+    {TASKLET_NETWORK, "tasklet.net.udp({ host = '127.0.0.1', port = 0 }):close() escaped = true"},
+    {TASKLET_NETWORK, "local _, text = tasklet.net.connect { path = '/nowhere/at/all' }\n"
+                      "escaped = text ~= nil"},
+    {TASKLET_NETWORK, "local list, text = tasklet.net.resolve('localhost')\n"
+                      "escaped = list or text"},
     /* processes */
     {TASKLET_PROCESSES, "escaped = os.execute() == true"},
     {TASKLET_PROCESSES, "escaped = os.execute('exit 7') == nil"},
@@ -204,6 +216,9 @@ static void no_capability_gives_more(void **state)
 
         if (strstr(attempts[i].script, "WaitForIO") != NULL) {
             others &= ~(unsigned)(TASKLET_FILES | TASKLET_NETWORK);
+        }
+        if (strstr(attempts[i].script, "tasklet.stream(") != NULL) {
+            others &= ~(unsigned)(TASKLET_NETWORK | TASKLET_PROCESSES);
         }
         if (try(others, attempts[i].script)) {
             fail_msg("this got through with capabilities %u:\n%s", others, attempts[i].script);

@@ -309,6 +309,7 @@ RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsi
 void tk_protect(lua_State *L, const struct tk_bind *bind);
 /* Raises unless it has given all there are. */
 RAISES void tk_require_all(lua_State *L, const struct tk_bind *bind);
+void tk_capability_open(lua_State *L, struct tk_bind *bind);
 
 /* anchor.c */
 

@@ -57,3 +57,26 @@ void tk_protect(lua_State *L, const struct tk_bind *bind)
     }
     lua_setfield(L, metatable, "__metatable");
 }
+
+/* For the Lua part: require_capability(name) */
+static int require_capability(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(known[i].name, name) == 0) {
+            tk_require_capability(L, tk_bind_of(L), known[i].bit);
+            return 0;
+        }
+    }
+    return luaL_argerror(L, 1, "no capability");
+}
+
+void tk_capability_open(lua_State *L, struct tk_bind *bind)
+{
+    static const luaL_Reg core[] = {{"require_capability", require_capability}, {NULL, NULL}};
+
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
+}

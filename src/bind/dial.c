@@ -54,6 +54,7 @@ static int core_dial(lua_State *L)
     struct tk_dial *dial;
     int rc;
 
+    tk_require_capability(L, bind, TK_MAY_NETWORK);
     tk_check_wait(L, bind);
     luaL_argcheck(L, count >= 1 && count <= MOST_ADDRESSES, 1, "not that many addresses");
     addresses = lua_newuserdatauv(L, (size_t)count * sizeof *addresses, 0);
@@ -121,6 +122,7 @@ static int core_lookup(lua_State *L)
     lua_Number seconds = given ? luaL_checknumber(L, 3) : -1;
     struct tk_lookup *lookup;
 
+    tk_require_capability(L, bind, TK_MAY_NETWORK);
     tk_check_wait(L, bind);
     lookup = lua_newuserdatauv(L, sizeof *lookup, 0);
     lua_insert(L, 1);

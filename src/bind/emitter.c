@@ -178,18 +178,10 @@ static void open_signals(lua_State *L, struct tk_bind *bind, struct tk_source *s
     lua_setfield(L, -2, "signals");
 }
 
-/* check_signals(): raises unless scripts may wait for those of the operating system. */
-static int check_signals(lua_State *L)
-{
-    tk_require_capability(L, tk_bind_of(L), TK_MAY_SIGNALS);
-    return 0;
-}
-
 /* The stack's top is the module's table. */
 void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signals)
 {
     static const luaL_Reg functions[] = {{"is_source", is_source},
-                                         {"check_signals", check_signals},
                                          {"source_new", source_new},
                                          {"source_has", source_has},
                                          {"source_emit", source_emit},

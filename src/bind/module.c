@@ -96,6 +96,7 @@ static int open_all(lua_State *L)
 
     lua_settop(L, 0);
     tk_push_table(L, bind, TABLE_MODULE);
+    tk_capability_open(L, bind);
     tk_run_open(L, bind);
     tk_report_open(L, bind);
     tk_tasklet_open(L, bind);
