@@ -133,6 +133,14 @@ bool tk_testing_deadlock(struct tasklet_host *host, lua_State *L);
 void tk_testing_woken(struct tasklet_host *host);
 void tk_testing_alarm(struct tasklet_host *host);
 
+/* state.c: the pool of a Lua state; NULL: it has an allocator of somebody else's. */
+struct tk_pool *tk_state_pool(lua_State *L);
+
+/* embed/libraries.c: opens Lua's libraries in a new state; then takes out of them what the program
+ * has not given, before anything of a script's has run. */
+RAISES void tk_libraries_open(lua_State *L, unsigned capabilities);
+RAISES void tk_libraries_restrict(lua_State *L, struct tk_bind *bind);
+
 /* embed/limits.c: what the options limit. */
 bool tk_limits_are_right(const struct tasklet_options *options);
 /* The state is the host's own: its memory and its warnings. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/pool.h"
-#include "state.h"
+#include "host.h"
 #include "tasklet.h"
 
 static void *allocate(void *pool, void *block, size_t old_size, size_t size)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "embed/libraries.h"
 #include "host.h"
 #include "loop/signals.h"
 #include "wait/kinds.h"

@@ -185,7 +185,8 @@ struct tk_bind {
     int tables[TABLE_COUNT];
     struct tk_sched *sched; /* NULL: closed */
     const struct tk_kind *const *kinds;
-    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate, *job; /* verbs' */
+    const struct tk_kind *timeout, *mail, *room, *answer, *ended, *channel, *gate,
+        *job;                  /* verbs' */
     struct tk_atom *down;      /* the name of monitors' messages */
     const void *class_tasklet; /* the metatable of Tasklet itself */
     const void *class_seen; /* the metatable that tk_to_wait saw last; of a kind, never collected */

@@ -5,11 +5,11 @@
  *
  * Only with all capabilities is everything as luaL_openlibs makes it.
  */
-#include "embed/libraries.h"
-
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
+
+#include "host.h"
 
 /* ---- what is refused ---- */
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "host.h"
-#include "state.h"
 
 /* ---- warnings ---- */
 
