@@ -49,6 +49,11 @@ local function limit(program, ...)
     return {out .. program, ...}
 end
 
+---A program in C on the library, in embed/.
+local function embedded(program, ...)
+    return {out .. "embed_" .. program, ...}
+end
+
 ---How a peer is started, and the command that says its version, which fails where there is none.
 local peers = {
     tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
@@ -99,6 +104,7 @@ end
 ---@class Benchmark
 ---@field name string
 ---@field limits string[] the programs to compile
+---@field embed string[]? those on the library
 ---@field ours any[]
 ---@field limit any[]
 ---@field rows Row[]
@@ -244,6 +250,15 @@ local function benchmarks(quick)
         }
     end
     add(slice)
+    local calls = 20000000 // part
+    add{
+        name = "invoke",
+        limits = {"invoke"},
+        embed = {"invoke"},
+        ours = embedded("invoke", calls),
+        limit = limit("invoke", calls),
+        rows = {{metric = "invoke", max_ratio = 2}},
+    }
     local runs, empty = 200 // part, out .. "empty.lua"
     add{
         name = "startup",
@@ -310,8 +325,11 @@ end
 local flags
 local compiled = {}
 
----@param program string
-local function compile(program)
+---@param directory string
+---@param name string of the program
+---@param more string what else it is made of
+local function compile(directory, name, more)
+    local program = directory == "limits" and name or directory .. "_" .. name
     if compiled[program] then
         return
     end
@@ -323,10 +341,10 @@ local function compile(program)
         lua = output_of{"pkg-config", "--variable=libdir", "lua5.4"} .. "/liblua5.4.a",
         libs = output_of{"pkg-config", "--libs", "libuv"},
     }
-    local source = here .. "limits/" .. program .. ".c"
-    local line = ("%s -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra %s %s -o %s %s %s -lm -ldl"):format(
-        flags.compiler, flags.cflags, quote(source), quote(out .. program), quote(flags.lua),
-        flags.libs)
+    local source = ("%s%s/%s.c"):format(here, directory, name)
+    local options = "-std=c11 -D_GNU_SOURCE -O2 -fno-lto -Wall -Wextra"
+    local line = ("%s %s %s %s -o %s %s %s %s -lm -ldl"):format(flags.compiler, options,
+        flags.cflags, quote(source), quote(out .. program), more, quote(flags.lua), flags.libs)
     if not os.execute(line) then
         stop("cannot compile ", source)
     end
@@ -588,7 +606,11 @@ end
 assert(io.open(out .. "empty.lua", "w")):close()
 for _, benchmark in ipairs(chosen) do
     for _, program in ipairs(benchmark.limits) do
-        compile(program)
+        compile("limits", program, "")
+    end
+    for _, program in ipairs(benchmark.embed or {}) do
+        compile("embed", program, "-I" .. quote(root .. "src") .. " "
+            .. quote(root .. "build/src/libtasklet.a"))
     end
 end
 

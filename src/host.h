@@ -40,6 +40,7 @@ struct tasklet_host {
     bool in_lua;         /* it belongs to the Lua state: goes with it */
     bool has_luv;        /* luv was opened on its loop */
     bool running;        /* tasklet_host_run, a turn or mainloop.run is on the C stack */
+    bool idle;           /* nothing has been run since a run was over */
     bool may_hang;       /* and waits for as long as it takes: who waits for ever hangs */
     bool quit;           /* mainloop.quit was called and not dealt with */
     bool ending;         /* interrupted: the program ends when all tasklets have */
@@ -103,6 +104,8 @@ void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
  */
 void tk_mainloop_run(struct tasklet_host *host);
 bool tk_mainloop_turn(struct tasklet_host *host, double seconds);
+/* After how many milliseconds a turn is wanted; -1: no need. */
+int tk_mainloop_timeout(struct tasklet_host *host);
 /* A turn of the loop is over. */
 void tk_mainloop_turned(struct tasklet_host *host);
 /* Tasklets wait, and nothing can ever wake any. False: nobody is there to deal with it. */

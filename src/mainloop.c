@@ -204,11 +204,14 @@ static int exit_from_inside(lua_State *L, struct tasklet_host *host, int status)
  */
 static int exit_program(lua_State *L)
 {
-    struct tasklet_host *host = tk_check_host(L);
-    struct tk_bind *bind = host->bind;
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
     struct tk_body *body = tk_current(bind);
     int status = EXIT_SUCCESS;
 
+    if (bind->sched != NULL) { /* else the host is gone, and the state without it goes on */
+        tk_check_open(L, bind);
+    }
     if (lua_isboolean(L, 1)) {
         status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
     } else {
@@ -442,11 +445,28 @@ static void end_run(struct tasklet_host *host)
     host->quit = host->ending = host->daemons_ended = host->ending_by_quit = false;
     host->stuck = host->reported = host->stopped = false;
     host->has_status = false;
+    host->idle = true;
+}
+
+int tk_mainloop_timeout(struct tasklet_host *host)
+{
+    if (host->exited) {
+        return -1;
+    }
+    if (host->quit || host->bind->reports > 0 || atomic_load(&host->interrupted) != 0 ||
+        atomic_load(&host->dumping) != 0) {
+        return 0;
+    }
+    if (host->idle && !anything_left(host) && !tk_loop_is_busy(&host->loop)) {
+        return -1; /* the run is over, and has been said to be */
+    }
+    return tk_loop_timeout(&host->loop);
 }
 
 void tk_mainloop_run(struct tasklet_host *host)
 {
     host->running = host->may_hang = true;
+    host->idle = false;
     tk_clock_stand(&host->loop.clock); /* there may have been turns */
     run_batch(host);
     while (go_on(host)) {
@@ -455,8 +475,9 @@ void tk_mainloop_run(struct tasklet_host *host)
             break;
         }
     }
-    host->running = host->may_hang = false;
+    host->may_hang = false;
     end_run(host);
+    host->running = false;
 }
 
 /* Is there anything that go_on is to look at? */
@@ -472,6 +493,7 @@ bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
     bool over;
 
     host->running = true;
+    host->idle = false;
     host->may_hang = seconds < 0;
     tk_mainloop_interrupt(host); /* it may have come when nothing keeps the loop going */
     tk_dump_woken(host);
@@ -479,12 +501,12 @@ bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
         tk_loop_turn(&host->loop, seconds);
     }
     over = may_be_over(host) && (!go_on(host) || (host->ending_by_quit && main_ended(host)));
-    host->stopped = false;
-    host->running = host->may_hang = false;
+    host->stopped = host->may_hang = false;
     tk_report(host->bind);
     if (over) {
         end_run(host);
     }
+    host->running = false;
     return !over;
 }
 
@@ -504,6 +526,10 @@ void tk_mainloop_open(lua_State *L, struct tasklet_host *host)
         lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
         lua_pushlightuserdata(L, host);
         lua_getfield(L, -3, "exit");
+        if (lua_tocfunction(L, -1) == exit_program) { /* of a host that the state had before */
+            lua_getupvalue(L, -1, 3);
+            lua_replace(L, -2);
+        }
         lua_pushcclosure(L, exit_program, 3);
         lua_setfield(L, -2, "exit");
     }

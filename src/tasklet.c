@@ -260,6 +260,9 @@ static void close_binding(struct tasklet_host *host)
     }
 }
 
+/* Where the registry has the guard. */
+static const char guard_key = 'G';
+
 /* The last step of it. */
 static void release(struct tasklet_host *host)
 {
@@ -311,6 +314,17 @@ static int load_testing(lua_State *L)
     return 1;
 }
 
+/* A host that this state had before may have left its own. */
+static void forget_modules(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "tasklet");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "tasklet.testing");
+    lua_pop(L, 1);
+}
+
 /* Runs protected: makes the binding and what goes with it. Argument: the host. */
 static int open_host(lua_State *L)
 {
@@ -327,7 +341,7 @@ static int open_host(lua_State *L)
     lua_pushcfunction(L, guard_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    lua_setfield(L, LUA_REGISTRYINDEX, "tasklet.guard");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
     host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
                               &bind_hooks, host, host->options.capabilities);
     tk_limits_open(L, host);
@@ -339,6 +353,7 @@ static int open_host(lua_State *L)
     lua_pushcclosure(L, load_testing, 1);
     lua_setfield(L, -2, "tasklet.testing");
     lua_pop(L, 2);
+    forget_modules(L);
     tk_embed_open(L, host);
     tk_mainloop_open(L, host);
     tk_virtual_open(L, host);
@@ -381,6 +396,20 @@ static int code_of(lua_State *L, int status)
     return memory ? TASKLET_ENOMEM : TASKLET_EINVAL;
 }
 
+/* Has the state a host, or one that is waiting for the state to close? */
+static bool has_host(lua_State *L)
+{
+    struct tasklet_host **guard;
+
+    if (!lua_checkstack(L, 2)) {
+        return false;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key);
+    guard = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return guard != NULL && *guard != NULL;
+}
+
 static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop_t *uv,
                      struct tasklet_host **out)
 {
@@ -397,6 +426,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
         return TASKLET_ENOMEM;
     }
     host->main_anchor = LUA_NOREF;
+    host->idle = true;
     host->options = *options;
     host->in_lua = in_lua;
     host->L = options->lua != NULL ? main_state(options->lua) : NULL;
@@ -449,6 +479,9 @@ int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host 
     if (options->size != sizeof *options || out == NULL || !tk_limits_are_right(options)) {
         return TASKLET_EINVAL;
     }
+    if (options->lua != NULL && has_host(options->lua)) {
+        return TASKLET_ESTATE;
+    }
     return make_host(options, false, NULL, out);
 }
 
@@ -463,7 +496,7 @@ void tasklet_host_free(struct tasklet_host *host)
             host->in_lua = true; /* the guard does the rest */
             return;
         }
-        lua_getfield(host->L, LUA_REGISTRYINDEX, "tasklet.guard");
+        lua_rawgetp(host->L, LUA_REGISTRYINDEX, &guard_key);
         *(struct tasklet_host **)lua_touserdata(host->L, -1) = NULL;
         lua_pop(host->L, 1);
     }

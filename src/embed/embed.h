@@ -52,8 +52,23 @@ struct tk_outer {
     struct tk_outside outside;
 };
 
-void tk_enter(struct tasklet_host *host, struct tk_outer *outer);
-void tk_leave(struct tasklet_host *host, const struct tk_outer *outer);
+static inline void tk_enter(struct tasklet_host *host, struct tk_outer *outer)
+{
+    struct tk_bind *bind = host->bind;
+
+    tk_outside_begin(bind->main, bind, &outer->outside);
+    bind->L = bind->main;
+    host->embed->depth++;
+    tk_clock_catch_up(&host->loop.clock);
+}
+
+static inline void tk_leave(struct tasklet_host *host, const struct tk_outer *outer)
+{
+    struct tk_bind *bind = host->bind;
+
+    tk_outside_end(bind->main, bind, &outer->outside);
+    host->embed->depth--;
+}
 
 /* The code of what a protected call on L has come back with; the error, on top, is popped. */
 int tk_failed(struct tasklet_host *host, lua_State *L, int status);
@@ -80,6 +95,11 @@ RAISES void tk_values_open(lua_State *L, struct tasklet_host *host);
 /* Pushes `value`; a NULL is nil. False, and nothing is pushed: it is none, or of another host. */
 RAISES bool tk_value_push(lua_State *L, struct tasklet_host *host,
                           const struct tasklet_value *value);
+
+/* The same for a value that needs no memory; the table of references lies at `table`. */
+enum tk_pushed { TK_PUSHED, TK_NONE, TK_HEAVY };
+enum tk_pushed tk_value_push_lightly(lua_State *L, struct tasklet_host *host,
+                                     const struct tasklet_value *value, int table);
 
 /* A reference to the value on top, popped. */
 RAISES long long tk_reference_make(lua_State *L, struct tasklet_host *host);

@@ -88,24 +88,6 @@ int tk_failed(struct tasklet_host *host, lua_State *L, int status)
 
 /* ---- calling ---- */
 
-void tk_enter(struct tasklet_host *host, struct tk_outer *outer)
-{
-    struct tk_bind *bind = host->bind;
-
-    tk_outside_begin(bind->main, bind, &outer->outside);
-    bind->L = bind->main;
-    host->embed->depth++;
-    tk_clock_catch_up(&host->loop.clock);
-}
-
-void tk_leave(struct tasklet_host *host, const struct tk_outer *outer)
-{
-    struct tk_bind *bind = host->bind;
-
-    tk_outside_end(bind->main, bind, &outer->outside);
-    host->embed->depth--;
-}
-
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context)
 {
     struct tk_outer outer;

@@ -157,45 +157,46 @@ static int give_protected(lua_State *L, struct call *call, int top)
     return lua_pcall(L, lua_gettop(L) - top - 1, 0, 0);
 }
 
-/* Can all of it be pushed without memory? */
-static bool is_light(lua_State *L, const struct call *call)
+/* Pushes the table of references, the function and the arguments, if that needs no memory. */
+static enum tk_pushed push_lightly(lua_State *L, struct call *call)
 {
-    for (int i = 0; i < call->count; i++) {
-        if (call->args[i].type == TASKLET_STRING) {
-            return false;
-        }
+    int table = lua_gettop(L) + 1;
+    enum tk_pushed pushed;
+
+    if (call->count > LUA_MINSTACK || !lua_checkstack(L, LUA_MINSTACK + 4)) {
+        return TK_HEAVY;
     }
-    return call->count <= LUA_MINSTACK && lua_checkstack(L, LUA_MINSTACK + 4);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, call->host->embed->values);
+    pushed = tk_value_push_lightly(L, call->host, call->function, table);
+    for (int i = 0; pushed == TK_PUSHED && i < call->count; i++) {
+        pushed = tk_value_push_lightly(L, call->host, &call->args[i], table);
+    }
+    if (pushed != TK_PUSHED) {
+        lua_settop(L, table - 1);
+    }
+    return pushed;
 }
 
-/* The usual case: what is pushed and given needs no memory, so one protected call will do. Else as
- * call_it. */
-static int call_lightly(struct call *call)
+/* What has been pushed lightly is called; what it gives mostly needs no memory either. */
+static int call_lightly(lua_State *L, struct call *call)
 {
     struct tasklet_host *host = call->host;
-    lua_State *L = host->bind->main;
+    int first = lua_gettop(L) - call->count, status;
     struct tk_outer outer;
-    int top = lua_gettop(L), status;
 
-    if (!push_call(L, host, call->function, call->args, call->count, &call->wrong)) {
-        lua_settop(L, top);
-        return 0;
-    }
     tk_enter(host, &outer);
     status = lua_pcall(L, call->count, LUA_MULTRET, 0);
-    call->given = lua_gettop(L) - top;
+    call->given = lua_gettop(L) - first + 1;
     for (int i = 0; status == LUA_OK && i < call->given && i < call->max; i++) {
-        if (!tk_value_take(L, top + 1 + i, &call->results[i])) {
-            status = give_protected(L, call, top);
+        if (!tk_value_take(L, first + i, &call->results[i])) {
+            status = give_protected(L, call, first - 1);
             break;
         }
     }
     tk_leave(host, &outer);
-    if (status != LUA_OK) {
-        return tk_failed(host, L, status);
-    }
-    lua_settop(L, top);
-    return 0;
+    status = status == LUA_OK ? 0 : tk_failed(host, L, status);
+    lua_settop(L, first - 2);
+    return status;
 }
 
 int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *function,
@@ -203,6 +204,7 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
                    int max)
 {
     struct call call = {host, function, args, count, results, max, 0, NULL};
+    lua_State *L = host->bind != NULL ? host->bind->main : NULL;
     int rc;
 
     if (count < 0 || max < 0 || function == NULL) {
@@ -211,8 +213,8 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
     for (int i = 0; i < max; i++) {
         results[i] = tasklet_nil();
     }
-    rc = host->bind != NULL && is_light(host->bind->main, &call) ? call_lightly(&call)
-                                                                 : tk_guarded(host, call_it, &call);
+    rc = L != NULL && push_lightly(L, &call) == TK_PUSHED ? call_lightly(L, &call)
+                                                          : tk_guarded(host, call_it, &call);
     if (rc == 0 && call.wrong == NULL) {
         return call.given;
     }
@@ -332,6 +334,9 @@ int tasklet_start(struct tasklet_host *host, const struct tasklet_start_options 
     }
     if (start.options->size != sizeof defaults || count < 0 || function == NULL) {
         return tk_set_error(host, TASKLET_EINVAL, NULL);
+    }
+    if (host->exited) {
+        return tk_set_error(host, TASKLET_ESTATE, "the program has ended by os.exit");
     }
     if (start.options->main && host->main != NULL && host->main->task.state != TK_ENDED) {
         return tk_set_error(host, TASKLET_ESTATE, "there is a main tasklet already");

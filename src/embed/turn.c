@@ -61,11 +61,5 @@ int tasklet_host_fd(struct tasklet_host *host)
 
 int tasklet_host_timeout(struct tasklet_host *host)
 {
-    if (host->bind == NULL || host->exited) {
-        return -1;
-    }
-    if (host->quit || atomic_load(&host->interrupted) != 0 || atomic_load(&host->dumping) != 0) {
-        return 0;
-    }
-    return tk_loop_timeout(&host->loop);
+    return host->bind == NULL ? -1 : tk_mainloop_timeout(host);
 }

@@ -127,13 +127,9 @@ void tk_reference_drop(struct tasklet_host *host, long long reference)
 
 /* ---- to and from Lua ---- */
 
-RAISES bool tk_value_push(lua_State *L, struct tasklet_host *host,
-                          const struct tasklet_value *value)
+/* Pushes one that is neither by reference nor a string. */
+static bool push_plain(lua_State *L, const struct tasklet_value *value)
 {
-    if (value == NULL) {
-        lua_pushnil(L);
-        return true;
-    }
     switch (value->type) {
     case TASKLET_NIL:
         lua_pushnil(L);
@@ -147,34 +143,63 @@ RAISES bool tk_value_push(lua_State *L, struct tasklet_host *host,
     case TASKLET_NUMBER:
         lua_pushnumber(L, value->as.number);
         return true;
-    case TASKLET_STRING:
-        if (value->as.bytes == NULL) {
-            return false;
-        }
-        lua_pushlstring(L, value->as.bytes, value->length);
-        return true;
     case TASKLET_POINTER:
         lua_pushlightuserdata(L, value->as.pointer);
         return true;
-    case TASKLET_TABLE:
-    case TASKLET_FUNCTION:
-    case TASKLET_TASKLET:
-    case TASKLET_OBJECT:
-        return tk_reference_push(L, host, value->as.reference);
     default:
         return false;
     }
 }
 
+static bool is_reference(const struct tasklet_value *value)
+{
+    return value->type >= TASKLET_TABLE && value->type <= TASKLET_OBJECT;
+}
+
+RAISES bool tk_value_push(lua_State *L, struct tasklet_host *host,
+                          const struct tasklet_value *value)
+{
+    if (value == NULL) {
+        lua_pushnil(L);
+        return true;
+    }
+    if (is_reference(value)) {
+        return tk_reference_push(L, host, value->as.reference);
+    }
+    if (value->type == TASKLET_STRING && value->as.bytes != NULL) {
+        lua_pushlstring(L, value->as.bytes, value->length);
+        return true;
+    }
+    return push_plain(L, value);
+}
+
+enum tk_pushed tk_value_push_lightly(lua_State *L, struct tasklet_host *host,
+                                     const struct tasklet_value *value, int table)
+{
+    if (is_reference(value)) {
+        uint32_t slot = slot_of(host->embed, value->as.reference);
+
+        if (slot == TAKEN) {
+            return TK_NONE;
+        }
+        lua_rawgeti(L, table, (lua_Integer)slot + 1);
+        return TK_PUSHED;
+    }
+    return push_plain(L, value) ? TK_PUSHED : TK_HEAVY;
+}
+
 bool tk_value_take(lua_State *L, int index, struct tasklet_value *out)
 {
+    if (lua_isinteger(L, index)) {
+        *out = tasklet_integer(lua_tointeger(L, index));
+        return true;
+    }
     switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
         *out = tasklet_boolean(lua_toboolean(L, index));
         return true;
     case LUA_TNUMBER:
-        *out = lua_isinteger(L, index) ? tasklet_integer(lua_tointeger(L, index))
-                                       : tasklet_number(lua_tonumber(L, index));
+        *out = tasklet_number(lua_tonumber(L, index));
         return true;
     case LUA_TSTRING:
     case LUA_TTABLE:

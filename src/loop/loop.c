@@ -318,8 +318,7 @@ static void on_prepare(uv_prepare_t *handle)
 
 /* ---- turns ---- */
 
-/* Is there anything to do without waiting? */
-static bool is_busy(struct tk_loop *loop)
+bool tk_loop_is_busy(struct tk_loop *loop)
 {
     return somebody_is_ready(loop) || timer_is_due(loop) || loop->restless ||
            (loop->clock.is_virtual && may_jump(loop));
@@ -346,7 +345,7 @@ void tk_loop_turn(struct tk_loop *loop, double seconds)
     }
     uv_run(loop->uv, seconds == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     loop->limit = UINT64_MAX;
-    if (!is_busy(loop)) {
+    if (!tk_loop_is_busy(loop)) {
         uv_idle_stop(&loop->idle);
         if (loop->clock.is_virtual) {
             tk_clock_flow(&loop->clock);
@@ -356,7 +355,7 @@ void tk_loop_turn(struct tk_loop *loop, double seconds)
 
 int tk_loop_timeout(struct tk_loop *loop)
 {
-    if (is_busy(loop) || has_untold(loop)) {
+    if (tk_loop_is_busy(loop) || has_untold(loop)) {
         return 0;
     }
     uv_update_time(loop->uv);

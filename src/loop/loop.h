@@ -137,6 +137,8 @@ bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle);
  */
 void tk_loop_turn(struct tk_loop *loop, double seconds);
 int tk_loop_timeout(struct tk_loop *loop);
+/* Is there anything to do without waiting? */
+bool tk_loop_is_busy(struct tk_loop *loop);
 
 /* Fires the timers that are due, as each turn does. */
 void tk_loop_fire(struct tk_loop *loop);
