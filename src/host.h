@@ -95,6 +95,14 @@ RAISES void tk_embed_open(lua_State *L, struct tasklet_host *host);
 void tk_embed_close(struct tasklet_host *host);
 void tk_embed_free(struct tk_embed *embed);
 
+/* embed/port.c: to and fro between the host and the rest of the program. The loop has been woken;
+ * a turn, or a run, is over; can another thread reach the host? */
+void tk_traffic_come(struct tasklet_host *host);
+void tk_traffic_tell(struct tasklet_host *host);
+bool tk_traffic_reachable(const struct tasklet_host *host);
+/* embed/ask.c: the message of that number is answered by the value at 2. Does somebody wait? */
+RAISES bool tk_ask_answered(lua_State *L, struct tasklet_host *host, uint64_t serial);
+
 /* mainloop.c: mainloop.run, quit; os.exit; running the host. */
 void tk_mainloop_open(lua_State *L, struct tasklet_host *host);
 /*

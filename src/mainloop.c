@@ -387,6 +387,8 @@ static bool go_on(struct tasklet_host *host)
     if (host->exited) {
         return false;
     }
+    tk_traffic_come(host);
+    tk_traffic_tell(host);
     tk_mainloop_interrupt(host); /* it may have come when nothing was left to keep the loop going */
     tk_dump_woken(host);
     if (host->stuck) {
@@ -438,6 +440,7 @@ static int status_of(struct tasklet_host *host)
 static void end_run(struct tasklet_host *host)
 {
     tk_report(host->bind);
+    tk_traffic_tell(host);
     host->last = status_of(host);
     tk_forget_failures(host->bind);
     lua_pushnil(host->L);
@@ -495,10 +498,12 @@ bool tk_mainloop_turn(struct tasklet_host *host, double seconds)
     host->running = true;
     host->idle = false;
     host->may_hang = seconds < 0;
+    tk_traffic_come(host);
     tk_mainloop_interrupt(host); /* it may have come when nothing keeps the loop going */
     tk_dump_woken(host);
     if (!host->exited && !host->quit) {
         tk_loop_turn(&host->loop, seconds);
+        tk_traffic_tell(host);
     }
     over = may_be_over(host) && (!go_on(host) || (host->ending_by_quit && main_ended(host)));
     host->stopped = host->may_hang = false;

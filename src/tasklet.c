@@ -121,6 +121,17 @@ static uint32_t looked(void *context)
 static void turned(void *context)
 {
     tk_mainloop_turned(context);
+    tk_traffic_tell(context);
+}
+
+static bool reachable(void *context)
+{
+    return tk_traffic_reachable(context);
+}
+
+static bool answered(void *context, lua_State *L, uint64_t serial)
+{
+    return tk_ask_answered(L, context, serial);
 }
 
 static bool stuck(void *context)
@@ -130,6 +141,7 @@ static bool stuck(void *context)
 
 static void woken(void *context)
 {
+    tk_traffic_come(context);
     tk_mainloop_interrupt(context);
     tk_dump_woken(context);
     tk_testing_woken(context);
@@ -151,6 +163,7 @@ static const struct tk_loop_hooks loop_hooks = {
     .stuck = stuck,
     .woken = woken,
     .alarm = alarmed,
+    .reachable = reachable,
 };
 
 static void report_error(void *context, const char *text)
@@ -242,7 +255,8 @@ static const struct tk_bind_hooks bind_hooks = {.error = report_error,
                                                 .system_now = system_now,
                                                 .sample = sample,
                                                 .due = due,
-                                                .watch = watch};
+                                                .watch = watch,
+                                                .answered = answered};
 
 /* ---- making ---- */
 

@@ -117,6 +117,9 @@ struct tk_bind_hooks {
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
      * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
+    /* RAISES. The message of that number, which the program has sent, is answered by the value at
+     * 2. Does somebody still wait for it? */
+    bool (*answered)(void *context, lua_State *L, uint64_t serial);
 };
 
 /* What the binding keeps in the registry, by reference. */
@@ -577,6 +580,8 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 /* Raises an error if the caller cannot wait; names the C function in the way. Raises a pending
  * kill. */
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind);
+/* Would tk_check_wait and tk_check_trap let it pass? */
+bool tk_may_wait(lua_State *L, struct tk_bind *bind);
 /* Raises if the tasklet is not to block. */
 static inline void tk_check_trap(lua_State *L, const struct tk_body *body)
 {
@@ -654,6 +659,9 @@ void tk_stock_event(struct tk_bind *bind, struct tk_body *body);
 /* The condition at `index`, or NULL. */
 struct tk_wait *tk_to_wait(lua_State *L, int index, struct tk_bind *bind);
 RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind);
+/* Makes the constructor of a kind a function of the module. `kind` lives as long as the value on
+ * top, popped, which it keeps. */
+RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind);
 /* Pushes a new WaitForTasklet for the tasklet at `index`. */
 RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index);
 /* Sets the script value of the condition at `index` that a firing's payload is. */
@@ -686,9 +694,10 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
  */
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name);
-/* Sends a message from outside of all tasklets: its name, a string, and its value are on top and
- * popped. As tk_mail_send; it does not wait for room. */
-RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest);
+/* Sends a message of the program's, whose name and value are on top, popped, to `dest`, which has
+ * not ended, as tk_mail_post does. `serial`: its number, if an answer is wanted; 0: none is. */
+RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                                    struct tk_room *room, uint64_t serial);
 void tk_message_open(lua_State *L, struct tk_bind *bind);
 void tk_message_close(struct tk_bind *bind);
 

@@ -215,7 +215,7 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         if (lua_type(L, -1) != LUA_TSTRING) {
             wrong(L, at, param, "string");
         }
-        arg->as.string = lua_tostring(L, -1);
+        arg->as.string = lua_tolstring(L, -1, &arg->as.length);
         break;
     case TK_NAMES:
         names = check_names(L, bind, at, param->name);
@@ -254,7 +254,8 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         }
         break;
     default:
-        break; /* TK_VALUE: anything */
+        arg->as.integer = lua_gettop(L); /* TK_VALUE: anything */
+        break;
     }
 }
 
@@ -677,6 +678,23 @@ RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct 
     lua_settop(L, class + 1);
 }
 
+/* Pushes the constructor of a kind. */
+static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    lua_newtable(L);
+    tk_condition_class(L, bind, kind);
+    lua_remove(L, -2);
+    tk_protect(L, bind);
+    if (kind == bind->ended) {
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_rotate(L, -3, -1);
+    lua_pushcclosure(L, construct, 3);
+}
+
 /* The stack's top is the module's table. */
 RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
 {
@@ -706,18 +724,7 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         if ((kind->flags & TK_HIDDEN) != 0) {
             continue;
         }
-        lua_newtable(L);
-        tk_condition_class(L, bind, kind);
-        lua_remove(L, -2);
-        tk_protect(L, bind);
-        if (kind == bind->ended) {
-            lua_pushvalue(L, -1);
-            lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
-        }
-        lua_pushvalue(L, lua_upvalueindex(1));
-        lua_pushlightuserdata(L, (void *)kind);
-        lua_rotate(L, -3, -1);
-        lua_pushcclosure(L, construct, 3);
+        push_constructor(L, bind, kind);
         if ((kind->flags & TK_METHOD) == 0) {
             lua_setfield(L, -2, kind->name);
         } else {
@@ -728,4 +735,30 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         }
     }
     tk_script_open(L, bind);
+}
+
+/* Upvalue 1 is the binding. Arguments: the row, and what it lives in. */
+static int add_kind(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    const struct tk_kind *kind = lua_touserdata(L, 1);
+
+    tk_push_table(L, bind, TABLE_MODULE);
+    push_constructor(L, bind, kind);
+    lua_getupvalue(L, -1, 3);
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, -2, kind);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, kind); /* the class is never collected */
+    lua_setfield(L, -2, kind->name);
+    return 0;
+}
+
+RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    tk_push_table(L, bind, TABLE_BINDING);
+    lua_pushcclosure(L, add_kind, 1);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_insert(L, -2);
+    lua_call(L, 2, 0);
 }

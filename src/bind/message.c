@@ -540,12 +540,12 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
 }
 
 /* Pushes a message without a sender, of the name and the value on top, popped. */
-static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
+static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest, uint64_t serial)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, 4);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
 
     letter->brand = &brand;
-    letter->serial = 0;
+    letter->serial = serial;
     letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
@@ -556,23 +556,6 @@ static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest
     lua_setiuservalue(L, -2, UV_DEST);
 }
 
-RAISES int tk_message_put(lua_State *L, struct tk_bind *bind, struct tk_body *dest)
-{
-    struct tk_atom *name = atom_of(L, bind, -2);
-    int anchor, rc;
-
-    push_unsent(L, bind, dest);
-    if (bind->notes) {
-        tk_note_place(L, bind);
-    }
-    anchor = tk_anchor(L, bind);
-    rc = post(L, bind, dest, name, anchor, NULL);
-    if (rc == TK_SENT_FULL) {
-        tk_unanchor(L, bind, anchor);
-    }
-    return rc;
-}
-
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name)
 {
@@ -580,7 +563,7 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
 
     lua_pushlstring(L, name->text, name->length);
     lua_insert(L, -2);
-    push_unsent(L, bind, dest);
+    push_unsent(L, bind, dest, 0);
     anchor = tk_anchor(L, bind);
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {
@@ -588,6 +571,30 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
     } else if (bind->notes) {
         tk_note_sent(L, bind, dest, name);
     }
+}
+
+RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                                    struct tk_room *room, uint64_t serial)
+{
+    struct tk_atom *name = atom_of(L, bind, -2);
+    int anchor, rc;
+
+    push_unsent(L, bind, dest, serial);
+    if (bind->notes) {
+        tk_note_place(L, bind);
+    }
+    anchor = tk_anchor(L, bind);
+    bind->L = L;
+    rc = tk_mail_post(bind->sched, &dest->task, name, tk_payload(anchor), room);
+    if (rc < 0 || rc == TK_SENT_FULL) {
+        tk_unanchor(L, bind, anchor);
+    }
+    if (rc < 0) {
+        luaL_error(L, "not enough memory");
+    } else if (bind->notes && rc != TK_SENT_FULL) {
+        tk_note_sent(L, bind, dest, name);
+    }
+    return (enum tk_sent)rc;
 }
 
 /* ---- calls ---- */
@@ -701,6 +708,15 @@ static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
     return NULL;
 }
 
+/* Is it the program that asks? */
+static bool is_asked_outside(lua_State *L, const struct letter *letter)
+{
+    bool is = letter->serial != 0 && lua_getiuservalue(L, 1, UV_ASKER) == LUA_TNIL;
+
+    lua_settop(L, 2);
+    return is;
+}
+
 /* message:reply(value): whether somebody still waited for it. */
 static int message_reply(lua_State *L)
 {
@@ -710,6 +726,10 @@ static int message_reply(lua_State *L)
 
     tk_check_open(L, bind);
     lua_settop(L, 2);
+    if (is_asked_outside(L, letter)) {
+        lua_pushboolean(L, bind->hooks->answered(bind->context, L, letter->serial));
+        return 1;
+    }
     answer = find_answer(L, bind, letter);
     if (answer == NULL || answer->given || answer->ended) {
         lua_pushboolean(L, 0);

@@ -128,12 +128,25 @@ static struct tk_body *refuse_wait(lua_State *L, struct tk_bind *bind)
     return body;
 }
 
+/* Could the current tasklet, `body`, be suspended at L? */
+static bool is_suspendable(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    return body != NULL && !tk_is_stopped(bind, body) && bind->running == L && bind->barrier == 0 &&
+           !bind->closing && lua_isyieldable(L);
+}
+
+bool tk_may_wait(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_body *body = tk_current(bind);
+
+    return is_suspendable(L, bind, body) && !body->block_trap;
+}
+
 RAISES struct tk_body *tk_check_wait(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
-    if (body == NULL || tk_is_stopped(bind, body) || bind->running != L || bind->barrier > 0 ||
-        bind->closing || !lua_isyieldable(L)) {
+    if (!is_suspendable(L, bind, body)) {
         return refuse_wait(L, bind);
     }
     if (body->task.verbs != NULL) {

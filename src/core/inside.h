@@ -12,6 +12,8 @@ void tk_wait_hold(struct tk_wait *wait, struct tk_task *task);
 void tk_wait_let_go(struct tk_wait *wait, struct tk_sched *sched);
 void tk_wait_release(struct tk_wait *wait, struct tk_sched *sched);
 
+/* Puts a task whose wait fired into the run queue, or moves it up there. */
+void tk_task_ready(struct tk_sched *sched, struct tk_task *task, int32_t priority);
 /* Out of the run queue, the chain or the batch. */
 void tk_task_leave_queues(struct tk_sched *sched, struct tk_task *task);
 

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "core/inside.h"
+
 /* Empty queues are kept for their name's next message while a mailbox has no more than this many.
  */
 #define SPARE_QUEUES 16
@@ -18,6 +20,16 @@
 
 /* There is room below for what is put back. */
 #define FIRST_NUMBER (UINT64_MAX / 2)
+
+/* How a message comes. */
+enum how {
+    BY_HAND,   /* a script sends it: whom it wakes is in the batch */
+    ANYWAY,    /* the same, and it is let in though the mailbox be full */
+    FROM_LOOP, /* whom it wakes is in the run queue */
+};
+
+static const struct tk_room nobody;
+struct tk_room *const tk_nobody = (struct tk_room *)&nobody; /* never read nor written */
 
 struct tk_mailbox *tk_mailbox_of(struct tk_task *task)
 {
@@ -153,8 +165,10 @@ static void put_outside(struct tk_mailbox *mail, struct tk_message *message, str
 {
     tk_list_push(&mail->order, &message->order);
     message->room = room;
-    room->mail = mail;
-    room->message = message;
+    if (room != tk_nobody) {
+        room->mail = mail;
+        room->message = message;
+    }
     if (mail->outside == NULL) {
         mail->outside = message;
     }
@@ -168,6 +182,9 @@ static void put_outside(struct tk_mailbox *mail, struct tk_message *message, str
 /* The sender need not wait any more. */
 static void tell(struct tk_sched *sched, struct tk_room *room)
 {
+    if (room == tk_nobody) {
+        return;
+    }
     room->message = NULL;
     if (!room->quiet || room->lost) {
         tk_wait_fire(&room->wait, sched, NULL);
@@ -422,9 +439,10 @@ static void drop(struct tk_sched *sched, struct tk_task *task, void *payload,
 }
 
 /* What it does at once with a message, if it waits on filters: TK_SENT_DELIVERED or _DROPPED; else
- * TK_SENT_QUEUED, and whether it has judged the message. */
+ * TK_SENT_QUEUED, and whether it has judged the message; *by is the filter that accepts it from the
+ * loop. */
 static enum tk_sent accept(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name,
-                           void *payload, bool *judged)
+                           void *payload, enum how how, bool *judged, struct tk_filter **by)
 {
     struct tk_filter *filter = NULL;
     enum tk_verdict verdict;
@@ -441,24 +459,28 @@ static enum tk_sent accept(struct tk_sched *sched, struct tk_task *task, struct 
     if (task->mail != NULL && task->mail->ready && !tk_mail_ready(task)) {
         task->mail->ready = false; /* somebody else has taken it */
     }
-    if (verdict == TK_ACCEPT && (task->mail == NULL || !task->mail->ready) &&
-        tk_wait_fire_now(&filter->wait, sched, payload) == 0) {
-        return TK_SENT_DELIVERED;
+    if (verdict == TK_ACCEPT && (task->mail == NULL || !task->mail->ready)) {
+        if (how == FROM_LOOP) {
+            *by = filter;
+        } else if (tk_wait_fire_now(&filter->wait, sched, payload) == 0) {
+            return TK_SENT_DELIVERED;
+        }
     }
-    *judged = verdict == TK_DEFER;
+    *judged = verdict == TK_DEFER || *by != NULL;
     return TK_SENT_QUEUED;
 }
 
 static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload,
-                struct tk_room *room, bool anyway)
+                struct tk_room *room, enum how how)
 {
     enum tk_sent sent = TK_SENT_QUEUED;
+    struct tk_filter *by = NULL;
     struct tk_mailbox *mail;
     struct tk_message *message;
-    bool judged = false;
+    bool judged = false, full;
 
     if (task->state == TK_WAITING) {
-        sent = accept(sched, task, name, payload, &judged);
+        sent = accept(sched, task, name, payload, how, &judged, &by);
         if (sent != TK_SENT_QUEUED) {
             return sent;
         }
@@ -467,7 +489,8 @@ static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *na
     if (mail == NULL) {
         return TK_ENOMEM;
     }
-    if (!anyway && is_full(mail)) {
+    full = how != ANYWAY && by == NULL && is_full(mail);
+    if (full) {
         if (room == NULL) {
             return TK_SENT_FULL;
         }
@@ -478,7 +501,7 @@ static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *na
 
         if (taker != NULL) {
             hand(taker, name, payload);
-            call(sched, mail, taker, true);
+            call(sched, mail, taker, how != FROM_LOOP);
             return TK_SENT_QUEUED;
         }
     }
@@ -486,13 +509,17 @@ static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *na
     if (message == NULL) {
         return TK_ENOMEM;
     }
-    if (sent == TK_SENT_OUTSIDE) {
+    if (full) {
         put_outside(mail, message, room, judged);
-    } else {
-        put_inside(mail, message, judged);
-        if (!tk_list_empty(&mail->takers)) {
-            offer(sched, mail, true);
-        }
+        return sent;
+    }
+    put_inside(mail, message, judged);
+    if (by != NULL) { /* in the mailbox it is safe, whatever else the task goes on with */
+        mail->ready = true;
+        tk_task_ready(sched, task, by->wait.priority);
+    }
+    if (!tk_list_empty(&mail->takers)) {
+        offer(sched, mail, how != FROM_LOOP);
     }
     return sent;
 }
@@ -500,13 +527,19 @@ static int send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *na
 int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload,
                  struct tk_room *room)
 {
-    return send(sched, task, name, payload, room, false);
+    return send(sched, task, name, payload, room, BY_HAND);
+}
+
+int tk_mail_post(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload,
+                 struct tk_room *room)
+{
+    return send(sched, task, name, payload, room, FROM_LOOP);
 }
 
 int tk_mail_notify(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name,
                    void *payload)
 {
-    return send(sched, task, name, payload, NULL, true);
+    return send(sched, task, name, payload, NULL, ANYWAY);
 }
 
 void *tk_mail_pop(struct tk_sched *sched, struct tk_mailbox *mail)
@@ -673,7 +706,7 @@ void tk_mailbox_free(struct tk_sched *sched, struct tk_mailbox *mail)
     while ((node = tk_list_first(&mail->order)) != NULL) {
         struct tk_message *message = tk_container_of(node, struct tk_message, order);
 
-        if (message->room != NULL) {
+        if (message->room != NULL && message->room != tk_nobody) {
             message->room->lost = true;
             tell(sched, message->room);
         }

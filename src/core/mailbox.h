@@ -10,7 +10,8 @@
  * A mailbox may have a limit. A message that finds it full waits outside, and its sender with it:
  * in the same order and among those of its name, but behind a line that moves on when room is made.
  * So a filter that accepts it finds it there too, nobody overtakes, and what waits outside is
- * bounded by the number of senders.
+ * bounded by the number of senders; but for messages from
+ * other threads, whose senders do not wait.
  */
 #ifndef TK_CORE_MAILBOX_H
 #define TK_CORE_MAILBOX_H
@@ -71,6 +72,10 @@ struct tk_room {
     bool lost;                  /* the receiver ended first */
 };
 
+/* The room of a message that waits outside although nobody waits with it. Only its address counts.
+ */
+extern struct tk_room *const tk_nobody;
+
 /* The wait of a call for its answer: wait/answer.c. */
 struct tk_answer {
     struct tk_wait wait;
@@ -115,6 +120,11 @@ int tk_mail_send(struct tk_sched *sched, struct tk_task *task, struct tk_atom *n
 /* The same for a message of the library's own, which is let in though it be full. */
 int tk_mail_notify(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name,
                    void *payload);
+
+/* The same for a message that comes from the loop: whom it wakes goes into the run queue. With
+ * tk_nobody for `room` a message that finds the mailbox full waits outside by itself. */
+int tk_mail_post(struct tk_sched *sched, struct tk_task *task, struct tk_atom *name, void *payload,
+                 struct tk_room *room);
 
 /* Takes a message that is still outside back; the payload is dropped. */
 void tk_mail_withdraw(struct tk_sched *sched, struct tk_room *room);

@@ -217,8 +217,7 @@ void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched)
     wait->kind = NULL;
 }
 
-/* Puts a task whose wait fired into the run queue, or moves it up there. */
-static void make_ready(struct tk_sched *sched, struct tk_task *task, int32_t priority)
+void tk_task_ready(struct tk_sched *sched, struct tk_task *task, int32_t priority)
 {
     if (task->offering) {
         tk_channel_withdraw(task);
@@ -263,10 +262,13 @@ static bool note(struct tk_wait *wait, struct tk_sched *sched, void *payload,
 }
 
 /* Nobody holds it, and its kind does not keep what fires then. */
-static bool is_lost(const struct tk_wait *wait, struct tk_sched *sched, void *payload)
+static bool is_lost(struct tk_wait *wait, struct tk_sched *sched, void *payload)
 {
     if (wait->task != NULL || (wait->kind->flags & TK_KEEPS) != 0) {
         return false;
+    }
+    if (wait->kind->fired != NULL) {
+        wait->kind->fired(wait, sched);
     }
     if (payload != NULL) {
         sched->hooks->drop(sched->context, payload);
@@ -288,7 +290,7 @@ void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload)
     if ((wait->flags & TK_VERB) != 0) {
         wait->pending = 1;
         if (task->state == TK_BLOCKED) {
-            make_ready(sched, task, wait->priority);
+            tk_task_ready(sched, task, wait->priority);
         }
         return;
     }
@@ -296,8 +298,21 @@ void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload)
         sched->hooks->drop(sched->context, payload);
     }
     if (waiting) {
-        make_ready(sched, task, wait->priority);
+        tk_task_ready(sched, task, wait->priority);
     }
+}
+
+bool tk_wait_provide(struct tk_sched *sched)
+{
+    if (sched->spare == NULL) {
+        struct tk_firing *firing = malloc(sizeof *firing);
+
+        if (firing == NULL) {
+            return false;
+        }
+        tk_firing_free(sched, firing);
+    }
+    return true;
 }
 
 int tk_wait_fire_now(struct tk_wait *wait, struct tk_sched *sched, void *payload)

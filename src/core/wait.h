@@ -48,7 +48,8 @@ enum tk_type {
     TK_CHANNEL, /* a channel, kept with the wait */
     TK_STREAM,  /* a stream, kept with the wait */
     TK_LIST,    /* a field: as TK_VALUE, an empty list where there is none */
-    TK_VALUE,   /* any value of the script; the core never sees it, `keep` says where it lies */
+    TK_VALUE,   /* any value of the script; the core never sees it, `keep` says where it lies, and
+                 * an argument's `integer` is its place on the stack of whoever calls init */
     TK_RESULT,  /* a field: the first result of the tasklet that `target` gives */
     TK_ERROR,   /* a field: the error of that tasklet */
 };
@@ -72,7 +73,10 @@ struct tk_arg {
         double number;
         int64_t integer;
         bool boolean;
-        const char *string;
+        struct {
+            const char *string;
+            size_t length;
+        };
         struct tk_names names;
         int file;
         struct tk_task *task;
@@ -148,6 +152,9 @@ struct tk_kind {
     struct tk_task *(*target)(const struct tk_wait *wait);
     /* Begins to count anew, if armed. NULL: the kind cannot. */
     void (*restart)(struct tk_wait *wait, struct tk_sched *sched);
+    /* It fires and no tasklet holds it: one that the library itself waits with. NULL: that means
+     * nothing. */
+    void (*fired)(struct tk_wait *wait, struct tk_sched *sched);
 };
 
 /* What a script must have been given to make one; see enum tk_capability. */
@@ -198,6 +205,9 @@ void tk_wait_finish(struct tk_wait *wait, struct tk_sched *sched);
  * kind keeps them.
  */
 void tk_wait_fire(struct tk_wait *wait, struct tk_sched *sched, void *payload);
+
+/* Makes sure that there is memory for the next firing. */
+bool tk_wait_provide(struct tk_sched *sched);
 
 /*
  * It fires by the hand of a script: if its tasklet waits for it, that is put at the end of the

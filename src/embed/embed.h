@@ -9,6 +9,7 @@
 #define TK_EMBED_EMBED_H
 
 #include "core/list.h"
+#include "embed/traffic.h"
 #include "host.h"
 
 /* A place of a value that the program has by reference. */
@@ -28,6 +29,7 @@ struct tk_embed {
     struct tk_slot *slots;
     uint32_t slot_count, slot_room, vacant;
     struct tk_list refs; /* struct tasklet */
+    struct tk_traffic traffic;
 };
 
 struct tasklet {

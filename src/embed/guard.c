@@ -118,6 +118,7 @@ struct tk_embed *tk_embed_new(void)
     if (embed != NULL) {
         embed->number = atomic_fetch_add(&hosts, 1) + 1;
         tk_list_init(&embed->refs);
+        tk_traffic_init(&embed->traffic);
     }
     return embed;
 }
@@ -130,6 +131,7 @@ RAISES void tk_embed_open(lua_State *L, struct tasklet_host *host)
 
 void tk_embed_close(struct tasklet_host *host)
 {
+    tk_traffic_close(host);
     tk_refs_close(host);
 }
 

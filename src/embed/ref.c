@@ -370,44 +370,6 @@ int tasklet_on_end(struct tasklet *t, void (*on_end)(void *context, struct taskl
     return do_work(&work, t, tell);
 }
 
-static int send_it(lua_State *L)
-{
-    struct work *work = lua_touserdata(L, 1);
-    struct tk_bind *bind = work->host->bind;
-
-    tk_check_open(L, bind);
-    push(L, work->t); /* keeps it, whatever is collected */
-    lua_pushstring(L, work->text);
-    if (!tk_value_push(L, work->host, work->value)) {
-        return fail(work, TASKLET_EINVAL, TK_NO_VALUE);
-    }
-    if (work->t->body->task.state == TK_ENDED) {
-        return fail(work, TASKLET_EENDED, "the tasklet has ended");
-    }
-    if (tk_message_put(L, bind, work->t->body) == TK_SENT_FULL) {
-        return fail(work, TASKLET_EFULL, "the mailbox is full");
-    }
-    return 0;
-}
-
-int tasklet_send(struct tasklet *t, const char *name, const struct tasklet_value *value)
-{
-    struct work work = {.text = name, .value = value};
-    struct tk_batch batch;
-    int rc;
-
-    if (t->host == NULL || t->host->bind == NULL) {
-        return TASKLET_ECLOSED;
-    }
-    if (name == NULL) {
-        return tk_set_error(t->host, TASKLET_EINVAL, "the message has no name");
-    }
-    tk_sched_aside(t->host->bind->sched, &batch);
-    rc = do_work(&work, t, send_it);
-    tk_sched_defer(t->host->bind->sched, &batch);
-    return rc;
-}
-
 /* ---- ids ---- */
 
 static int find_id(lua_State *L)

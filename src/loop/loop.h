@@ -38,6 +38,8 @@ struct tk_loop_hooks {
     void (*woken)(void *context);
     /* A virtual clock has come to the time of tk_loop_alarm. */
     void (*alarm)(void *context);
+    /* Can another thread still reach the host, and thereby wake somebody? */
+    bool (*reachable)(void *context);
 };
 
 /* A room above that has handles of its own on the loop. */
@@ -55,13 +57,14 @@ struct tk_loop {
     uv_loop_t own;
     bool owns;
     bool closing;
-    bool inside;   /* a callback of ours is on the C stack */
-    bool polling;  /* libuv is between `prepare` and `check` */
-    bool stuck;    /* as far as `prepare` could see */
-    bool restless; /* `turned` wants another turn soon, though nobody is ready */
-    bool left;     /* at being stuck, until somebody runs */
-    int open;      /* uv handles not yet closed */
-    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c */
+    bool inside;     /* a callback of ours is on the C stack */
+    bool polling;    /* libuv is between `prepare` and `check` */
+    bool stuck;      /* as far as `prepare` could see */
+    bool restless;   /* `turned` wants another turn soon, though nobody is ready */
+    bool left;       /* at being stuck, until somebody runs */
+    int open;        /* uv handles not yet closed */
+    size_t expected; /* what the program is to tell of: calls that wait, conditions of its kinds */
+    size_t jobs;     /* requests of ours to libuv's thread pool: io/job.c */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
