@@ -21,7 +21,7 @@ static void make(lua_State *L, struct tasklet_host *host)
     struct tk_outside outside;
     int status;
 
-    if (host->options.on_dump == NULL || bind->closing || !lua_checkstack(L, 20)) {
+    if (host->options.on_dump == NULL || host->freeing || bind->closing || !lua_checkstack(L, 20)) {
         return;
     }
     tk_push_table(L, bind, TABLE_CORE);

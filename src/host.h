@@ -37,6 +37,7 @@ struct tasklet_host {
     struct tk_bind *bind;
     lua_State *L;
     bool owns_lua;
+    bool freeing;        /* as soon as nothing of it is on the C stack any more */
     bool in_lua;         /* it belongs to the Lua state: goes with it */
     bool has_luv;        /* luv was opened on its loop */
     bool running;        /* tasklet_host_run, a turn or mainloop.run is on the C stack */
@@ -151,6 +152,12 @@ struct tk_pool *tk_state_pool(lua_State *L);
  * has not given, before anything of a script's has run. */
 RAISES void tk_libraries_open(lua_State *L, unsigned capabilities);
 RAISES void tk_libraries_restrict(lua_State *L, struct tk_bind *bind);
+
+/* tasklet.c */
+/* Is anything of it on the C stack? */
+bool tk_host_is_busy(const struct tasklet_host *host);
+/* A call of the program's is over. True: the host was to be freed, and is gone. */
+bool tk_host_settle(struct tasklet_host *host);
 
 /* embed/limits.c: what the options limit. */
 bool tk_limits_are_right(const struct tasklet_options *options);

@@ -69,6 +69,9 @@ void tasklet_options_init(struct tasklet_options *options)
     options->size = sizeof *options;
 }
 
+static void free_now(struct tasklet_host *host);
+static void release(struct tasklet_host *host);
+
 /* ---- hooks ---- */
 
 static void drop_payload(void *context, void *payload)
@@ -139,6 +142,27 @@ static bool stuck(void *context)
     return tk_mainloop_stuck(context);
 }
 
+/* The uv loop has come round, and is to free the host. */
+static void summoned(void *context)
+{
+    struct tasklet_host *host = context;
+    bool busy;
+
+    host->loop.inside = false; /* but for this, is anything of it on the C stack? */
+    busy = tk_host_is_busy(host);
+    host->loop.inside = true;
+    if (busy) {
+        tk_loop_wake(&host->loop);
+    } else {
+        free_now(host);
+    }
+}
+
+static void gone(void *context)
+{
+    release(context);
+}
+
 static void woken(void *context)
 {
     tk_traffic_come(context);
@@ -163,6 +187,8 @@ static const struct tk_loop_hooks loop_hooks = {
     .stuck = stuck,
     .woken = woken,
     .alarm = alarmed,
+    .summoned = summoned,
+    .gone = gone,
     .reachable = reachable,
 };
 
@@ -170,7 +196,7 @@ static void report_error(void *context, const char *text)
 {
     struct tasklet_host *host = context;
 
-    if (host->options.on_error != NULL) {
+    if (host->options.on_error != NULL && !host->freeing) {
         host->options.on_error(host->options.context, text);
     }
 }
@@ -230,7 +256,7 @@ static bool warning(void *context, const char *text)
 {
     struct tasklet_host *host = context;
 
-    if (host->owns_lua || host->options.on_warning == NULL) {
+    if (host->owns_lua || host->options.on_warning == NULL || host->freeing) {
         return false; /* Lua's way, which for a private state ends in on_warning */
     }
     host->options.on_warning(host->options.context, text);
@@ -499,11 +525,63 @@ int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host 
     return make_host(options, false, NULL, out);
 }
 
+bool tk_host_is_busy(const struct tasklet_host *host)
+{
+    const struct tk_bind *bind = host->bind;
+
+    return host->running || host->in_uv_run || host->loop.inside ||
+           (bind != NULL && (bind->running != NULL || bind->outside > 0 || bind->closing ||
+                             bind->sched->frame != NULL));
+}
+
+/*
+ * It is freed later. What runs comes to its end, and nothing else is begun. Whoever runs the host
+ * frees it then; if the program runs the loop itself, the loop.
+ */
+static void free_later(struct tasklet_host *host)
+{
+    struct tk_bind *bind = host->bind;
+
+    if (host->freeing) {
+        return;
+    }
+    host->freeing = host->exited = true;
+    if (bind != NULL) {
+        bind->halt |= HALT_EXIT | HALT_FREE;
+        if (!bind->closing) {
+            tk_runaway_tell(bind, TK_HALTED);
+        }
+    }
+    if (host->running) {
+        uv_stop(host->loop.uv);
+    } else {
+        tk_loop_summon(&host->loop);
+    }
+}
+
+bool tk_host_settle(struct tasklet_host *host)
+{
+    if (!host->freeing || tk_host_is_busy(host)) {
+        return false;
+    }
+    free_now(host);
+    return true;
+}
+
 void tasklet_host_free(struct tasklet_host *host)
 {
     if (host == NULL) {
         return;
     }
+    if (tk_host_is_busy(host)) {
+        free_later(host);
+    } else {
+        free_now(host);
+    }
+}
+
+static void free_now(struct tasklet_host *host)
+{
     if (host->bind != NULL) {
         close_binding(host);
         if (!host->owns_lua && host->has_luv && host->loop.owns) {

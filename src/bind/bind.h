@@ -163,6 +163,7 @@ enum {
 enum tk_halt {
     HALT_EXIT = 1, /* the program ends */
     HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
+    HALT_FREE = 4, /* the host is being freed: nothing is called any more, either */
 };
 
 /* From a resumption to the next time it gives way. */
@@ -238,6 +239,7 @@ struct tk_bind {
     bool preempts;             /* who is over is preempted, not killed */
     bool by_counting;          /* the clock is looked at in hooks, as there is no watchdog */
     struct tk_stint *stint;    /* of what runs now */
+    int outside;               /* calls of tk_outside_begin that are not over */
     lua_State *callback;       /* what runs where no coroutine of ours does */
     volatile unsigned runaway; /* enum tk_runaway, of what runs now; 0: it may run on */
     size_t max_tasklets;       /* that have begun and not ended; 0: any number */
@@ -470,6 +472,13 @@ void tk_runaway_tell(struct tk_bind *bind, enum tk_runaway why);
 RAISES void tk_runaway_stop(lua_State *L, struct tk_bind *bind);
 /* A coroutine is about to run instead, or again. */
 void tk_runaway_watch(struct tk_bind *bind, lua_State *co);
+/* What ran before goes on, unless the program has ended meanwhile. */
+static inline void tk_runaway_resume(struct tk_bind *bind)
+{
+    if ((bind->halt & (HALT_EXIT | HALT_FREE)) != 0 && bind->running != NULL) {
+        tk_runaway_tell(bind, TK_HALTED);
+    }
+}
 /* A tasklet has given way. True: for good, and it has ended. */
 bool tk_runaway_caught(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* Sets the limits; the binding's userdata is on top. NULL, or why it cannot be. */

@@ -255,6 +255,11 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
     int at = lua_gettop(L) - nargs, status;
     struct tk_outside outside;
 
+    if ((bind->halt & HALT_FREE) != 0) {
+        lua_settop(L, at - 1);
+        lua_settop(L, at - 1 + (nresults > 0 ? nresults : 0));
+        return LUA_OK;
+    }
     lua_pushcfunction(L, tk_traceback);
     lua_insert(L, at);
     tk_outside_begin(L, bind, &outside);

@@ -285,6 +285,7 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     }
     bind->runaway = runaway;
     bind->stint = outer;
+    tk_runaway_resume(bind);
     if (ended) {
         return;
     }
@@ -420,6 +421,7 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     }
     tk_sched_leave(bind->sched);
     tk_stint_look(bind);
+    tk_runaway_resume(bind);
 }
 
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)

@@ -203,18 +203,21 @@ void tk_outside_begin(lua_State *L, struct tk_bind *bind, struct tk_outside *out
     bind->callback = L;
     bind->runaway = 0;
     bind->resumes++;
+    bind->outside++;
     bind->hooks->busy(bind->context, true);
 }
 
 void tk_outside_end(lua_State *L, struct tk_bind *bind, const struct tk_outside *outside)
 {
     bind->hooks->busy(bind->context, false);
+    bind->outside--;
     bind->resumes++;
     bind->L = outside->L;
     bind->running = outside->running;
     bind->callback = outside->callback;
     bind->runaway = outside->runaway;
     bind->stint = outside->outer;
+    tk_runaway_resume(bind);
     if (bind->memory != NULL) {
         tk_pool_exempt(bind->memory, outside->exempt);
     }

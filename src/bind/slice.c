@@ -395,6 +395,7 @@ static int module_pump(lua_State *L)
     bind->pump = outer;
     tk_look_closely(bind);
     tk_stint_look(bind);
+    tk_runaway_resume(bind);
     bind->gave_way = false;
     if (outer != NULL) {
         outer->used = used; /* what others have run is not the caller's */

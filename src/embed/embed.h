@@ -44,8 +44,9 @@ struct tasklet {
 
 /*
  * Calls f protected, with `context` as a light userdata at index 1, in no tasklet. It has a
- * C function's usual 20 slots of stack. 0; TASKLET_ENOMEM; TASKLET_ECLOSED; or TASKLET_ESCRIPT, and
- * the error's message is the host's (tk_set_error).
+ * C function's usual 20 slots of stack. 0; TASKLET_ENOMEM; TASKLET_ECLOSED, and the host may be
+ * gone: it is not to be touched any more; or TASKLET_ESCRIPT, and the error's message is the host's
+ * (tk_set_error).
  */
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context);
 

@@ -50,7 +50,7 @@ static void on_warning(void *context, const char *text, int to_continue)
     whole = host->warning; /* the program may warn again meanwhile */
     host->warning = NULL;
     host->warned = host->room_for_warning = 0;
-    if (!host->silent && host->options.on_warning != NULL && whole != NULL) {
+    if (!host->silent && !host->freeing && host->options.on_warning != NULL && whole != NULL) {
         host->options.on_warning(host->options.context, whole);
     }
     free(whole);

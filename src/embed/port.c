@@ -178,7 +178,7 @@ void tk_traffic_come(struct tasklet_host *host)
 {
     struct tk_traffic *traffic = traffic_of(host);
 
-    for (int i = 0; i < TURN_PARCELS; i++) {
+    for (int i = 0; i < TURN_PARCELS && !host->freeing; i++) {
         struct tk_parcel *parcel = take(traffic);
 
         if (parcel == NULL) {
