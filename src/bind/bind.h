@@ -135,6 +135,7 @@ enum {
     TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
+    TABLE_NO_MEMORY, /* the outcome of one for whose outcome there was no memory */
     TABLE_FAILED,    /* tasklets to be reported */
     TABLE_UNSEEN,    /* by tasklet, weak: those that failed and that nobody has looked at */
     TABLE_UNTOLD,    /* a queue of tasklets whose end is to be told */
@@ -211,6 +212,7 @@ struct tk_bind {
     bool notes;            /* where messages are made, and who gets them, is noted */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
+    int pool_room;         /* so many there have been */
     uint32_t numbers;
     uint64_t calls;  /* the serial number of the last one */
     uint64_t origin; /* of the times that scripts see: what is 0 there; modulo 2^64 */
@@ -624,6 +626,11 @@ void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
 /* Calls the join callbacks of the tasklet at `index`. */
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 void tk_run_open(lua_State *L, struct tk_bind *bind);
+/* There is not even the memory to say what is wrong. */
+static inline void tk_report_no_memory(struct tk_bind *bind)
+{
+    bind->hooks->error(bind->context, "not enough memory");
+}
 /* Reports failures that nobody has dealt with by the end of a turn. */
 void tk_report(struct tk_bind *bind);
 /* A run is over: failures that nobody has looked at count no more. */

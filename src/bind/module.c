@@ -47,6 +47,10 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
         lua_newtable(L);
         bind->tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
     }
+    tk_push_table(L, bind, TABLE_NO_MEMORY);
+    lua_pushliteral(L, "not enough memory");
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
     make_weak(L, bind, TABLE_FIELDS, "k");
     make_weak(L, bind, TABLE_CALLBACKS, "k");
     make_weak(L, bind, TABLE_TIMEOUTS, "k");

@@ -88,19 +88,32 @@ const char *tk_push_shown(lua_State *L, int index)
     return lua_tostring(L, -1);
 }
 
-void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
+/* report(error, where): `where` is a string of ours, or NULL. */
+static int report_protected(lua_State *L)
 {
-    const char *text = tk_push_text(L, -1);
+    struct tk_bind *bind = tk_bind_in(L);
+    const char *where = lua_touserdata(L, 2), *text = tk_push_text(L, 1);
 
     if (where != NULL) {
         text = lua_pushfstring(L, "%s\n\tin %s", text, where);
-        lua_remove(L, -2);
     }
+    bind->hooks->error(bind->context, text);
+    return 0;
+}
+
+void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
+{
+    lua_State *outer = bind->L;
+
     bind->failures++;
-    if (bind->hooks->error != NULL) {
-        bind->hooks->error(bind->context, text);
+    lua_pushcfunction(L, report_protected);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)where);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        tk_report_no_memory(bind);
     }
-    lua_pop(L, 2);
+    bind->L = outer;
 }
 
 void tk_warn(lua_State *L, struct tk_bind *bind, const char *text)
@@ -162,20 +175,31 @@ static int traceback(lua_State *L)
     return 1;
 }
 
-static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+/* Reports how the tasklet at 1 has failed. */
+static int report_outcome(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_in(L);
     const char *text;
 
-    lua_getiuservalue(L, -1, UV_OUTCOME);
+    lua_getiuservalue(L, 1, UV_OUTCOME);
     lua_rawgeti(L, -1, 1);
     text = tk_push_text(L, -1);
-    lua_rawgeti(L, -3, 2);
+    lua_rawgeti(L, 2, 2);
     if (lua_isstring(L, -1)) {
         text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
     }
-    (void)body;
-    if (bind->hooks->error != NULL) {
-        bind->hooks->error(bind->context, text);
+    bind->hooks->error(bind->context, text);
+    return 0;
+}
+
+/* The tasklet is on top. */
+static void report_body(lua_State *L, struct tk_bind *bind)
+{
+    lua_pushcfunction(L, report_outcome);
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        tk_report_no_memory(bind);
     }
 }
 
@@ -201,7 +225,7 @@ void tk_report(struct tk_bind *bind)
             lua_pushnil(L);
             lua_rawseti(L, -3, i);
             if (body != NULL && body->unobserved) {
-                report_body(L, bind, body);
+                report_body(L, bind);
             }
             lua_settop(L, top + 1);
         }
@@ -241,7 +265,7 @@ void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     for (int i = 1; i <= bind->reports; i++) {
         lua_rawgeti(L, top + 1, i);
         if (lua_touserdata(L, -1) == body) {
-            report_body(L, bind, body);
+            report_body(L, bind);
             lua_pushboolean(L, false);
             lua_rawseti(L, top + 1, i);
         }
