@@ -212,7 +212,7 @@ static void attempt_all(void (*body)(void))
     while (!attempt(count, body)) {
         count += count < DENSE ? 1 : STRIDE;
     }
-    assert_true(count > 100);
+    assert_true(count > 50); /* else it was not that that failed */
 }
 
 static void live_borrowed(void)
