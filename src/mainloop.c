@@ -194,7 +194,7 @@ static int exit_from_inside(lua_State *L, struct tasklet_host *host, int status)
     bind->halt |= HALT_EXIT;
     uv_stop(host->loop.uv);
     tk_runaway_tell(bind, TK_HALTED);
-    return luaL_error(L, "the program has ended");
+    return tk_raise_class(L, "TaskletExit", "the program has ended");
 }
 
 /*

@@ -38,12 +38,13 @@ static bool fails(void)
 }
 
 #if REPLACES
+#define VISIBLE __attribute__((visibility("default")))
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
 static bool replaced;
 
-void *malloc(size_t size)
+VISIBLE void *malloc(size_t size)
 {
     if (replaced && fails()) {
         errno = ENOMEM;
@@ -52,7 +53,7 @@ void *malloc(size_t size)
     return __libc_malloc(size);
 }
 
-void *calloc(size_t count, size_t size)
+VISIBLE void *calloc(size_t count, size_t size)
 {
     if (replaced && fails()) {
         errno = ENOMEM;
@@ -61,7 +62,7 @@ void *calloc(size_t count, size_t size)
     return __libc_calloc(count, size);
 }
 
-void *realloc(void *block, size_t size)
+VISIBLE void *realloc(void *block, size_t size)
 {
     if (replaced && size > 0 && fails()) {
         errno = ENOMEM;

@@ -46,7 +46,8 @@ static void push_reason(lua_State *L, const struct tk_bind *bind)
 RAISES static void push_error(lua_State *L, struct tk_bind *bind)
 {
     push_reason(L, bind);
-    tk_push_error(L, bind, "TaskletError", lua_tostring(L, -1));
+    tk_push_error(L, bind, bind->runaway == TK_HALTED ? "TaskletExit" : "TaskletError",
+                  lua_tostring(L, -1));
     lua_remove(L, -2);
 }
 
