@@ -54,12 +54,27 @@ local function embedded(program, ...)
     return {out .. "embed_" .. program, ...}
 end
 
+---What a request costs an echo server that is started so.
+local function load_of(connections, requests, server)
+    local command = limit("load", connections, requests, 64)
+    table.move(server, 1, #server, #command + 1, command)
+    return command
+end
+
 ---How a peer is started, and the command that says its version, which fails where there is none.
 local peers = {
     tarantool = {start = {"tarantool"}, version = {"tarantool", "-v"}},
+    luv = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
+    },
     cqueues = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
+    },
+    luv = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
     },
 }
 
@@ -243,6 +258,16 @@ local function benchmarks(quick)
             rows = {{metric = "channel"}},
         }
     end
+    for _, connections in ipairs{64, 1000} do
+        local n = 400000 // part
+        add{
+            name = "echo" .. connections,
+            limits = {"load", "echo"},
+            ours = load_of(connections, n, ours("echo")),
+            limit = load_of(connections, n, limit("echo")),
+            rows = {{metric = "echo", label = "echo, " .. connections, max_ratio = 1.18}},
+        }
+    end
     local slice = {name = "slice", limits = {}, ours = ours("slice", quick and 15 or 40), rows = {}}
     for _, program in ipairs{"fib", "nbody", "strings", "sort", "coroutines"} do
         slice.rows[#slice.rows + 1] = {
@@ -250,6 +275,19 @@ local function benchmarks(quick)
         }
     end
     add(slice)
+    add{
+        name = "process",
+        limits = {"process"},
+        ours = ours("process", 500 // part, 1024),
+        limit = limit("process", 500 // part, 1024),
+        rows = {
+            {metric = "process_small", label = "process, from a small one", max_ratio = 1.6},
+            {
+                metric = "process_large", label = "  from one of 1 GB",
+                grows = {from = "process_small", factor = 1.3, plus = 200},
+            },
+        },
+    }
     local calls = 20000000 // part
     add{
         name = "invoke",
@@ -257,7 +295,16 @@ local function benchmarks(quick)
         embed = {"invoke"},
         ours = embedded("invoke", calls),
         limit = limit("invoke", calls),
-        rows = {{metric = "invoke", max_ratio = 2}},
+        rows = {{metric = "invoke", max_ratio = 2.2}},
+    }
+    local posts = 1000000 // part
+    add{
+        name = "post",
+        limits = {"post"},
+        embed = {"post"},
+        ours = embedded("post", posts),
+        limit = limit("post", posts),
+        rows = {{metric = "port_call", max_ratio = 2}, {metric = "post"}},
     }
     local runs, empty = 200 // part, out .. "empty.lua"
     add{
@@ -294,6 +341,33 @@ local function comparisons(quick)
             peers = peers_by_what("mailbox", 1024, numbers),
         },
     }
+    for _, connections in ipairs{64, 1000} do
+        local n, servers = 400000 // part, {}
+        for _, name in ipairs{"luv", "cqueues"} do
+            local each = peer(name, "echo")
+            each.command = load_of(connections, n, each.command)
+            servers[#servers + 1] = each
+        end
+        list[#list + 1] = {
+            name = "echo" .. connections,
+            limits = {"load", "echo"},
+            ours = load_of(connections, n, ours("echo")),
+            limit = load_of(connections, n, limit("echo")),
+            rows = {{metric = "echo"}},
+            peers = servers,
+        }
+    end
+    local programs = 100 // part
+    for _, size in ipairs{"small", "large"} do
+        list[#list + 1] = {
+            name = "process_" .. size,
+            limits = {"process"},
+            ours = ours("process", programs, 1024),
+            limit = limit("process", programs, 1024),
+            rows = {{metric = "process_" .. size}},
+            peers = {peer("luv", "process", programs, 1024)},
+        }
+    end
     for _, shape in ipairs{{2, numbers}, {1000, hops}} do
         local count, n = shape[1], shape[2]
         list[#list + 1] = {
@@ -529,7 +603,7 @@ end
 
 ---Finds out which peers are installed, and prints their versions.
 local function look_for_peers()
-    for _, name in ipairs{"tarantool", "cqueues"} do
+    for _, name in ipairs{"tarantool", "cqueues", "luv"} do
         local pipe = assert(io.popen(command_line(peers[name].version) .. " 2>/dev/null"))
         local version = pipe:read("l")
         pipe:read("a")

@@ -35,7 +35,7 @@ local sampler = tasklet.rate(200, function(now)
     tasklet.sleep(0.003) -- the next call is still 5 ms after this one
     calls = calls + 1
     if calls == 10 then
-        print("ten calls at 200 Hz", now - start >= 0.050)
+        print("ten calls at 200 Hz", now - start > 0.049)
         tasklet.current():kill()
     end
 end)

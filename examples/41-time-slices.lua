@@ -1,4 +1,5 @@
 -- Time slices: tasklets that never wait are interrupted, so others have their turn.
+-- clock: real
 
 local tasklet = require "tasklet"
 

@@ -3,6 +3,8 @@
 --   -- exit: 3                    the status, if it is not 0
 --   -- stdin: some text           a line of standard input, which is otherwise empty
 --   -- signal: TERM after ready   a signal that is sent once the line has been printed
+--   -- clock: real                time is to pass while the script runs; it is virtual, unless a
+--                                 signal is sent, which a virtual clock does not wait for
 
 local helper = require "spec.helper"
 local lfs = require "lfs"
@@ -33,6 +35,10 @@ local function header_of(script)
         elseif key == "signal" then
             options.signal, options.after = value:match("^(%u+) after (.+)$")
             assert(options.signal, "signal: not of the form NAME after LINE")
+            options.real_time = true
+        elseif key == "clock" then
+            assert(value == "real", "clock: not real")
+            options.real_time = true
         end
     end
     return options, status

@@ -1,5 +1,6 @@
 -- What the specs share. `require "spec.helper"` gives the functions; busted also runs this file
--- once, before the specs, as .busted says. It sets no globals.
+-- once, before the specs, as .busted says. It sets no globals. Bodies, and the scripts that they
+-- run, have a virtual clock unless they ask for real time.
 --
 -- From the environment, all optional:
 --   TASKLET_BIN       the host binary
@@ -61,6 +62,8 @@ end
 ---@field cwd? string
 ---@field after? string once this line is on standard output, `signal` is sent
 ---@field signal? string "TERM"
+---@field real_time? boolean with the system's clock, as for within_real_time; if absent, with a
+---virtual one. A signal from outside is what that does not wait for
 
 ---@class spec.Result
 ---@field status integer as the shell has it: 128 and the number of the signal if one ended it
@@ -129,12 +132,17 @@ local function execute(words, options)
     return result
 end
 
+---@param options spec.Options
+---@return string[] # the host binary, and which clock it is to have
+local function host_words(options)
+    return {M.bin, not options.real_time and "--virtual-time" or nil}
+end
+
 ---@param program string[]
 ---@param script string a path, or the text of a script
----@param options? spec.Options
+---@param options spec.Options
 ---@return spec.Result
 local function execute_script(program, script, options)
-    options = options or {}
     local is_path = not script:find("\n") and lfs.attributes(script, "mode") == "file"
     local path = is_path and script or temporary(script)
     local words = table.move(options.options or {}, 1, #(options.options or {}), #program + 1,
@@ -154,7 +162,9 @@ end
 ---@param options? spec.Options
 ---@return spec.Result
 function M.run(args, options)
-    return execute({M.bin, table.unpack(args)}, options or {})
+    options = options or {}
+    local words = host_words(options)
+    return execute(table.move(args, 1, #args, #words + 1, words), options)
 end
 
 ---Runs a script by the host binary.
@@ -162,7 +172,8 @@ end
 ---@param options? spec.Options
 ---@return spec.Result
 function M.run_file(script, options)
-    return execute_script({M.bin}, script, options)
+    options = options or {}
+    return execute_script(host_words(options), script, options)
 end
 
 ---Runs a script by plain Lua, which finds the C module.
@@ -170,8 +181,13 @@ end
 ---@param options? spec.Options
 ---@return spec.Result
 function M.plain(script, options)
-    local env = {LUA_CPATH_5_4 = M.cpath .. ";;", LD_PRELOAD = os.getenv "TASKLET_PRELOAD"}
-    for name, value in pairs(options and options.env or {}) do
+    options = options or {}
+    local env = {
+        LUA_CPATH_5_4 = M.cpath .. ";;",
+        LD_PRELOAD = os.getenv "TASKLET_PRELOAD",
+        LUA_INIT_5_4 = not options.real_time and "@" .. M.root .. "/spec/virtual_time.lua" or false,
+    }
+    for name, value in pairs(options.env or {}) do
         env[name] = value
     end
     local copy = setmetatable({env = env}, {__index = options})
@@ -224,7 +240,8 @@ function M.within_loop(f)
     run_within(f, true)
 end
 
----As within_loop, with the system's clock. For what cannot do without, and a word why.
+---As within_loop, with the system's clock. For what cannot do without; the list of that, with the
+---reasons, is in spec/tree/real_time_spec.lua.
 ---@param f function
 function M.within_real_time(f)
     run_within(f, false)
@@ -273,6 +290,7 @@ end
 
 if ... == nil then
     count_cases()
+    require("tasklet").set_virtual_time(true)
 end
 
 return M

@@ -5,7 +5,7 @@
  * Teardown order (tasklet_host_free, and the guard's __gc when the Lua state goes first):
  *   1. coroutines of unfinished tasklets are closed: their <close> variables run, nothing may wait
  *   2. the binding is told that the scheduler goes: every function raises from now on
- *   3. the Lua state, if it is the host's own
+ *   3. children that are to end with the host; the Lua state, if it is the host's own
  *   4. the loop: watches, handles, and the uv loop if it is the host's own; then the scheduler
  *
  * Where luv has used the host's loop from a borrowed state, step 4 waits until that state is
@@ -14,10 +14,12 @@
 #ifndef TK_HOST_H
 #define TK_HOST_H
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
 
 #include "bind/module.h"
+#include "io/groups.h"
 #include "loop/loop.h"
 #include "tasklet.h"
 
@@ -60,6 +62,9 @@ struct tasklet_host {
     atomic_int dumping;     /* a dump is wanted */
     struct tk_hook hooks[TK_HOOKS];
     unsigned next_hook;
+    struct tk_groups groups; /* children that it has started */
+    bool stdin_is_file;      /* files.c */
+    const struct tk_kind *io_kind, *process_kind;
     pthread_t thread;          /* that the host belongs to */
     struct tk_watchdog guard;  /* testing.c: of a test's time */
     volatile unsigned guarded; /* it never changes: the limit is for all of it */
@@ -135,6 +140,25 @@ void tk_dump_woken(struct tasklet_host *host);
 void tk_virtual_open(lua_State *L, struct tasklet_host *host);
 /* As the host's options say. */
 void tk_virtual_set(struct tasklet_host *host);
+
+/* process.c: child processes. */
+void tk_process_open(lua_State *L, struct tasklet_host *host);
+
+/* files.c: Lua's own files, in a host with the option waiting_io. */
+void tk_files_open(lua_State *L, struct tasklet_host *host);
+/* A verb of the current tasklet waits, also for its deadline; for use as `return`. In `k`,
+ * tk_files_woken says whether it came in time. RAISES. */
+int tk_files_wait(lua_State *L, const struct tk_kind *kind, const struct tk_arg *args,
+                  lua_KFunction k, lua_KContext context);
+bool tk_files_woken(lua_State *L);
+
+/* command.c: os.execute and io.popen, functions of Lua. */
+int tk_command_execute(lua_State *L);
+int tk_command_popen(lua_State *L);
+/* What a file of io.popen is known by: closes it at once. */
+int tk_command_closef(lua_State *L);
+/* Closes the one at 1 and waits; for use as `return`. */
+int tk_command_close(lua_State *L);
 
 /* testing.c: what tasklet.testing needs. */
 void tk_testing_open(lua_State *L, struct tasklet_host *host);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/embed.h"
 #include "host.h"
 
 #include <lauxlib.h>
@@ -239,6 +240,14 @@ static int exit_program(lua_State *L)
 
 /* ---- interrupts ---- */
 
+/* Does a script run that the program has called, in no tasklet? */
+static bool in_call(const struct tk_bind *bind)
+{
+    const struct tasklet_host *host = bind->context;
+
+    return bind->sched != NULL && host->embed->depth > 0;
+}
+
 /* Runs at the next instruction of whatever ran when the interrupt came. */
 static void interrupt_hook(lua_State *L, lua_Debug *ar)
 {
@@ -251,8 +260,12 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
         tk_pump_watch(bind, L);
     }
     body = bind->sched == NULL ? NULL : tk_current(bind);
-    if (body == NULL || atomic_exchange(&bind->interrupting, 0) == 0) {
+    if ((body == NULL && !in_call(bind)) || atomic_exchange(&bind->interrupting, 0) == 0) {
         return; /* none is running, or the interrupt has been raised already */
+    }
+    if (body == NULL) {
+        tk_push_error(L, bind, "TaskletExit", "interrupted");
+        lua_error(L);
     }
     tk_task_kill(bind->sched, &body->task);
     body->interrupted = true;
@@ -266,6 +279,9 @@ void tasklet_host_interrupt(struct tasklet_host *host, int status)
 {
     lua_State *running = host->bind->running;
 
+    if (running == NULL && in_call(host->bind)) {
+        running = host->bind->main;
+    }
     atomic_store(&host->interrupted, status + 1);
     atomic_store(&host->bind->interrupting, 1);
     if (running != NULL) {

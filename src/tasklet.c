@@ -296,6 +296,7 @@ static void close_binding(struct tasklet_host *host)
         tk_watchdog_stop(&host->loop.dog);
         tk_embed_close(host);
         tk_bind_closed(host->bind);
+        tk_groups_close(&host->groups);
         host->bind = NULL;
     }
 }
@@ -398,6 +399,10 @@ static int open_host(lua_State *L)
     tk_mainloop_open(L, host);
     tk_virtual_open(L, host);
     tk_virtual_set(host);
+    tk_process_open(L, host);
+    if (host->options.waiting_io) {
+        tk_files_open(L, host);
+    }
     tk_testing_open(L, host);
     tk_luv_open(L, host);
     if (host->owns_lua) {
@@ -470,6 +475,7 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     host->options = *options;
     host->in_lua = in_lua;
     host->L = options->lua != NULL ? main_state(options->lua) : NULL;
+    host->groups.loop = &host->loop;
     host->thread = pthread_self();
     rc = tk_loop_init(&host->loop, uv != NULL ? uv : options->loop, &loop_hooks, host, &fault);
     if (rc < 0) {

@@ -173,6 +173,10 @@ struct tasklet_options {
      * make scripts slower. */
     int no_signals;
 
+    /* Not 0: os.execute, what io.popen gives, and reading Lua's standard input suspend only their
+     * tasklet, where the caller can be suspended; else, as in Lua, the whole program. */
+    int waiting_io;
+
     /* What scripts may reach; enum tasklet_capability, or-ed. A borrowed Lua state keeps what its
      * program has put into it: there they are for what the library adds. */
     unsigned capabilities;
@@ -199,7 +203,8 @@ TASKLET_API void tasklet_options_init(struct tasklet_options *options);
 /*
  * Makes a host. `options` is copied; NULL means the defaults. On success *out is a host that the
  * caller owns. With a borrowed lua_State the functions `require`, `coroutine.resume`, `wrap` and
- * `yield` of that state are replaced by equivalents through which waits can pass.
+ * `yield` of that state are replaced by equivalents through which waits can pass. A state has one
+ * host at a time (TASKLET_ESTATE); any of its coroutines may be given in its place.
  */
 TASKLET_API int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host **out);
 
@@ -236,23 +241,33 @@ TASKLET_API size_t tasklet_host_memory(struct tasklet_host *host);
  * Runs the loop until no non-daemon tasklet and no handle is left, or until tasklet.mainloop.quit,
  * os.exit or an interrupt. Returns the exit status that a program should end with: the one given to
  * quit or os.exit, else 3 if all waited for each other, 1 if a tasklet failed and nobody ever
- * looked, else 0; or a negative code. It can be called again.
+ * looked, else 0; or a negative code. TASKLET_ESTATE from inside: of a callback, of a function that
+ * a script calls.
+ *
+ * It can be called again, and each run has a status of its own. One that was quit is gone on with;
+ * after os.exit nothing runs any more, and each further run returns that status.
  */
 TASKLET_API int tasklet_host_run(struct tasklet_host *host);
 
 /*
  * One turn, for a program that has a loop of its own: waits at most `seconds` for something to
  * happen (0: not at all; negative: as long as it takes), then runs what is ready. Returns 1 if
- * there is more to come, 0 if the program has ended, as tasklet_host_run would: then
- * tasklet_host_status is what that would return; or a negative code.
+ * there is more to come, 0 if the run is over, as tasklet_host_run would end it; or a negative
+ * code, as there. Turns and runs may be mixed.
+ *
+ * If all tasklets wait for each other, a turn that may wait for ever says so and ends the run. One
+ * that may not leaves it at that, for the program itself may yet send what they wait for.
  */
 TASKLET_API int tasklet_host_turn(struct tasklet_host *host, double seconds);
+
+/* The status of the run that was over last: what tasklet_host_run returned, or would have. */
 TASKLET_API int tasklet_host_status(struct tasklet_host *host);
 
 /*
  * For a foreign loop: call tasklet_host_turn(host, 0) when the descriptor is readable, or after so
  * many milliseconds (0: at once; -1: no need to), whichever comes first. Ask for the timeout before
- * each wait: it changes with whatever runs. The descriptor is borrowed and stays the same.
+ * each wait: it changes with whatever runs, and with what is started, sent or killed between the
+ * turns. The descriptor is borrowed and stays the same.
  */
 TASKLET_API int tasklet_host_fd(struct tasklet_host *host);
 TASKLET_API int tasklet_host_timeout(struct tasklet_host *host);
@@ -290,10 +305,11 @@ enum tasklet_type {
 /*
  * A value of a script's, or for one. Fields are for reading; the functions below make values.
  *
- * Given to the library, values are copied; bytes need to live for the call only. Those that the
- * library gives to a callback are borrowed for the call. Those that it gives through an `out`
- * argument: bytes (which have a zero behind them) are borrowed until the next call on that host
- * that gives a value; references are owned, and freed by tasklet_release.
+ * Given to the library, values are copied; bytes need to live for the call only. A reference that
+ * has been released, or is another host's, is TASKLET_EINVAL. Those that the library gives to a
+ * callback are borrowed for the call. Those that it gives through an `out` argument: bytes (which
+ * have a zero behind them) are borrowed until the next call on that host that gives a value;
+ * references are owned, and freed by tasklet_release. If the call fails, *out is left alone.
  */
 struct tasklet_value {
     int type; /* enum tasklet_type */
@@ -368,7 +384,7 @@ static inline struct tasklet_value tasklet_pointer(void *pointer)
 }
 
 /* Frees what a value that the library gave owns, and makes it nil. Values that own nothing are
- * fine, and so is a host that is gone: NULL. */
+ * fine, and so are those of a host that is gone: NULL. */
 TASKLET_API void tasklet_release(struct tasklet_host *host, struct tasklet_value *value);
 
 /* A value of a callback's that is to be kept: *out is owned. For references only; bytes are to be
@@ -380,7 +396,8 @@ TASKLET_API int tasklet_keep(struct tasklet_host *host, const struct tasklet_val
 TASKLET_API int tasklet_tostring(struct tasklet_host *host, const struct tasklet_value *value,
                                  struct tasklet_value *out);
 
-/* Tables. Reading and writing run no metamethods. *out is nil where there is nothing. */
+/* Tables. Reading and writing run no metamethods. *out is nil where there is nothing; to set nil is
+ * to delete. TASKLET_EINVAL: that is no table, or a key that no table can have. */
 TASKLET_API int tasklet_table_new(struct tasklet_host *host, struct tasklet_value *out);
 TASKLET_API int tasklet_table_get(struct tasklet_host *host, const struct tasklet_value *table,
                                   const struct tasklet_value *key, struct tasklet_value *out);
@@ -391,15 +408,17 @@ TASKLET_API int tasklet_table_set(struct tasklet_host *host, const struct taskle
 TASKLET_API long long tasklet_table_length(struct tasklet_host *host,
                                            const struct tasklet_value *table);
 /*
- * Walks a table: begin with a nil *key. Gives the next key and its value, and returns 1; 0 at the
- * end. What *key and *value own is freed by the call that replaces it: a walk that comes to its end
- * leaves nothing to free. No key may be added meanwhile.
+ * Walks a table: begin with a nil *key; *value is not read then. Gives the next key and its value,
+ * and returns 1; 0 at the end, where both are nil. What *key and *value own is freed by the call
+ * that replaces it: a walk that comes to its end leaves nothing to free; one that is broken off
+ * leaves both to be released. Bytes of *key live as long as the table has that key. Meanwhile keys
+ * may be given other values, and be deleted, but none may be added.
  */
 TASKLET_API int tasklet_table_next(struct tasklet_host *host, const struct tasklet_value *table,
                                    struct tasklet_value *key, struct tasklet_value *value);
 
-/* Global variables, of a name such as "print"; of a path such as "string.format", in tables that
- * exist. Setting nil deletes. */
+/* Global variables, of a name such as "print"; of a path such as "string.format". As for tables.
+ * Where the path leads through what is no table there is nothing, and nothing can be set. */
 TASKLET_API int tasklet_global_get(struct tasklet_host *host, const char *name,
                                    struct tasklet_value *out);
 TASKLET_API int tasklet_global_set(struct tasklet_host *host, const char *name,
@@ -416,8 +435,9 @@ TASKLET_API int tasklet_at(struct tasklet_host *host, struct lua_State *L, int i
 
 /*
  * Compiles a script; *out is a function, owned. `name` is what tracebacks call it: "=stdin",
- * "@file.lua", or the text itself. Precompiled ones need TASKLET_BYTECODE. TASKLET_ESYNTAX;
- * TASKLET_EFILE. tasklet_load_file is the program's own and needs no TASKLET_FILES.
+ * "@file.lua", or the text itself; NULL: the text, or "=(load)" for a buffer. TASKLET_ESYNTAX;
+ * TASKLET_EDENIED if it is precompiled and the host lacks TASKLET_BYTECODE; TASKLET_EFILE.
+ * tasklet_load_file is the program's own and needs no TASKLET_FILES.
  */
 TASKLET_API int tasklet_load_string(struct tasklet_host *host, const char *text, const char *name,
                                     struct tasklet_value *out);
@@ -428,8 +448,8 @@ TASKLET_API int tasklet_load_file(struct tasklet_host *host, const char *path,
 
 /*
  * Calls a function of a script, at once and in no tasklet: it cannot wait. Its results are put into
- * `results`, `max` places, as `out` arguments; what is missing is nil. Returns how many it gave,
- * which may be more than `max`; TASKLET_ESCRIPT.
+ * `results`, `max` places, as `out` arguments; what is missing is nil, and all are if it fails.
+ * Returns how many it gave, which may be more than `max`; TASKLET_ESCRIPT.
  */
 TASKLET_API int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *function,
                                const struct tasklet_value *args, int count,
@@ -439,12 +459,12 @@ struct tasklet_start_options {
     size_t size;        /* set by tasklet_start_options_init */
     const char *name;   /* copied; NULL: the function's */
     int daemon;         /* not 0: does not keep the program alive, and is killed when it ends */
-    int main;           /* not 0: the main tasklet, for which mainloop.run waits; one a host */
+    int main;           /* not 0: the main tasklet, which mainloop.run parks; one at a time */
     size_t max_mailbox; /* 0: the host's */
 
-    /* Told once when it has ended, as a tasklet's join callbacks are. `t` is borrowed for the call:
-     * its outcome can be read. NULL: nobody; then a failure goes to on_error unless somebody
-     * looks. */
+    /* Told once when it has ended, as a tasklet's join callbacks are; not if the host goes first.
+     * `t` is borrowed for the call: its outcome can be read. NULL: nobody; then a failure goes to
+     * on_error unless somebody looks. */
     void (*on_end)(void *context, struct tasklet *t);
     void *context; /* borrowed */
 };
@@ -452,10 +472,11 @@ struct tasklet_start_options {
 TASKLET_API void tasklet_start_options_init(struct tasklet_start_options *options);
 
 /*
- * Starts a tasklet: its body is `function`, called with `count` arguments. It begins to run when
- * the host does, in its turn; from inside a callback, after that. `options` is copied; NULL means
- * the defaults. *out is a reference that the caller owns; NULL: none is wanted. TASKLET_ELIMIT;
- * TASKLET_ESTATE if there is a main tasklet already.
+ * Starts a tasklet: its body is `function`, a function or a fresh coroutine, called with `count`
+ * arguments. It begins to run when the host does, in its turn; from inside a callback, after that.
+ * It is the program's own, no child of a tasklet that may be running. `options` is copied; NULL
+ * means the defaults. *out is a reference that the caller owns; NULL: none is wanted.
+ * TASKLET_ELIMIT; TASKLET_ESTATE if there is a main tasklet already, or os.exit was called.
  */
 TASKLET_API int tasklet_start(struct tasklet_host *host,
                               const struct tasklet_start_options *options,
@@ -484,20 +505,23 @@ enum tasklet_state {
     TASKLET_KILLED     /* it was killed */
 };
 
-/* Where it stands; a negative code. */
+/* Where it stands, enum tasklet_state; or a negative code. */
 TASKLET_API int tasklet_state(struct tasklet *t);
 /* Its name. Borrowed until the next call on that host that gives a value; "" if the host is gone.
  */
 TASKLET_API const char *tasklet_name(struct tasklet *t);
-/* The results of one that has returned, as those of tasklet_invoke; TASKLET_ESTATE otherwise. */
+/* The results of one that has returned, as those of tasklet_invoke; TASKLET_ESTATE otherwise. One
+ * that was killed and did not mind has returned. */
 TASKLET_API int tasklet_results(struct tasklet *t, struct tasklet_value *results, int max);
 /* The error of one that has failed or was killed, with the traceback if `traceback` is not 0: *out
  * is a string. The failure counts as dealt with. TASKLET_ESTATE if there is none. */
 TASKLET_API int tasklet_failure(struct tasklet *t, int traceback, struct tasklet_value *out);
-/* Kills it, as scripts do: it ends at its wait, soon; cleanup runs, and may wait. One that has
- * ended is fine. */
+/* Kills it, as scripts do, but in its turn: it ends at its wait, soon; cleanup runs, and may wait.
+ * The one that runs now ends at its next wait; one that was made and never started, at once. One
+ * that has ended is fine. */
 TASKLET_API int tasklet_kill(struct tasklet *t);
-/* Has `on_end` told when it has ended, as above; more than one may be. At once if it has. */
+/* Has `on_end` told when it has ended, as above; more than one may be. If it has ended already:
+ * when the host runs. */
 TASKLET_API int tasklet_on_end(struct tasklet *t, void (*on_end)(void *context, struct tasklet *t),
                                void *context);
 
@@ -516,9 +540,11 @@ TASKLET_API int tasklet_send(struct tasklet *t, const char *name,
 
 /*
  * Sends a message that the receiver answers by `message:reply(value)`. `on_reply` is called exactly
- * once, later, from the host's thread: `status` is 0 and `value` (borrowed) the answer; or it is
- * TASKLET_ETIMEOUT after `seconds` (negative: no limit), TASKLET_EENDED if the receiver ended
- * without an answer, TASKLET_ECLOSED if the host goes. Unless this returns an error: then never.
+ * once, from the host's thread, at the end of a turn: `status` is 0 and `value` (borrowed) the
+ * answer; or `value` is NULL and `status` is TASKLET_ETIMEOUT after `seconds` (negative: no limit),
+ * TASKLET_EENDED if the receiver ended without an answer, TASKLET_ECLOSED if the host goes,
+ * TASKLET_ENOMEM. Unless this returns an error, which may be one of tasklet_send's: then never. A
+ * question keeps no program alive.
  */
 typedef void (*tasklet_reply)(void *context, int status, const struct tasklet_value *value);
 
@@ -530,7 +556,12 @@ TASKLET_API int tasklet_ask(struct tasklet *t, const char *name, const struct ta
 /*
  * The way in. Any number of threads may use a port at once; it outlives the host, and posts are
  * refused then. The caller owns one use of it: tasklet_port_hold adds one, tasklet_port_drop gives
- * one back. NULL: no memory.
+ * one back (NULL is fine). NULL: no memory.
+ *
+ * A port keeps no program alive: when no tasklet is left that does, the run is over, and what is
+ * posted then waits for the next run. But as long as one is held, those who wait may still be woken
+ * by a post, so that they are not taken for deadlocked: a program whose tasklets wait for posts
+ * ends by a message that tells them to, or when the last port has been dropped.
  */
 TASKLET_API struct tasklet_port *tasklet_port_new(struct tasklet_host *host);
 TASKLET_API struct tasklet_port *tasklet_port_hold(struct tasklet_port *port); /* any thread */
@@ -539,9 +570,11 @@ TASKLET_API void tasklet_port_drop(struct tasklet_port *port);                 /
 /*
  * As tasklet_send and tasklet_ask, from any thread, to the tasklet of that id. `value` is nil, a
  * boolean, a number, a string or a pointer: what belongs to a host cannot come from elsewhere.
- * Posts of one thread arrive in their order. What can be known at once is returned
- * (TASKLET_ECLOSED, TASKLET_ENOMEM, TASKLET_EINVAL); a post to a tasklet that has ended by then is
- * dropped, and one to a full mailbox waits in the port. A port keeps no program alive.
+ * Never waits. Posts and calls of one thread arrive in their order. What can be known at once is
+ * returned (TASKLET_ECLOSED, TASKLET_ENOMEM, TASKLET_EINVAL); a post to a tasklet that has ended by
+ * then is dropped. One that finds the mailbox full waits outside of it for its turn, and holds up
+ * no other mailbox's; how many wait so is bounded by nothing but memory. One for which the host has
+ * no memory is dropped and told to on_error. The `seconds` of an ask begin when it has come.
  */
 TASKLET_API int tasklet_post(struct tasklet_port *port, unsigned long long id, const char *name,
                              const struct tasklet_value *value);
@@ -549,8 +582,9 @@ TASKLET_API int tasklet_post_ask(struct tasklet_port *port, unsigned long long i
                                  const struct tasklet_value *value, double seconds,
                                  tasklet_reply on_reply, void *context);
 
-/* Has `function` called once from the host's thread, soon. Any thread. If the host goes before, it
- * is called then, with NULL for the host. */
+/* Has `function` called once from the host's thread, soon, if the host runs. Any thread. If the
+ * host goes before, it is called then, with NULL for the host. TASKLET_ECLOSED, TASKLET_ENOMEM:
+ * never. */
 TASKLET_API int tasklet_port_call(struct tasklet_port *port,
                                   void (*function)(void *context, struct tasklet_host *host),
                                   void *context);
@@ -564,7 +598,9 @@ TASKLET_API int tasklet_port_call(struct tasklet_port *port,
  *     return tasklet_fail(call, "what is wrong");     // raises in the script, at the caller's line
  *     return tasklet_suspend(call, ...);              // the tasklet waits
  *
- * `call` is borrowed until it returns; `context` is what was given with it.
+ * or, with a negative code, fails by the text of that; with 0 it returns nothing. `call` is
+ * borrowed until it returns; `context` is what was given with it. It may call whatever the thread
+ * may, but not run the host.
  */
 typedef int (*tasklet_function)(struct tasklet_call *call, void *context);
 
@@ -574,7 +610,8 @@ TASKLET_API int tasklet_function_new(struct tasklet_host *host, tasklet_function
                                      void *context, void (*destroy)(void *context),
                                      struct tasklet_value *out);
 
-/* The same as a global variable: as tasklet_global_set, which see. */
+/* The same as a global variable: as tasklet_global_set, which see. `context` is borrowed until the
+ * host goes. */
 TASKLET_API int tasklet_define(struct tasklet_host *host, const char *name,
                                tasklet_function function, void *context);
 
@@ -593,25 +630,32 @@ TASKLET_API int tasklet_arg_number(struct tasklet_call *call, int index, double 
 TASKLET_API int tasklet_arg_string(struct tasklet_call *call, int index, const char **bytes,
                                    size_t *length); /* borrowed for the call; length may be NULL */
 
+/* How it ends. What these return is for the function to return, at once. A second one in the same
+ * call is TASKLET_ESTATE, and so is one after the call is bound to fail. */
 TASKLET_API int tasklet_return(struct tasklet_call *call, const struct tasklet_value *values,
                                int count);
 TASKLET_API int tasklet_fail(struct tasklet_call *call, const char *text);
 
 /*
- * The tasklet that called waits until the program completes the call, from any thread. *pending is
- * then to be handed to tasklet_complete or tasklet_abort, exactly once, sooner or later: also if
- * the tasklet was killed or its deadline was over meanwhile, or the host is gone; that does no
- * harm. `what` (copied) says what it waits for, in reports. `on_cancel` (NULL: nobody) is told, in
- * the host's thread, when nobody waits for the result any more, so that the work can be given up.
- * A pending call counts as something outside: it keeps the program alive.
- * Where the caller cannot wait the call fails, and *pending is NULL: begin the work after this.
+ * The tasklet that called waits until the program completes the call, from any thread, at any time:
+ * it may be at once. *pending is then to be handed to tasklet_complete or tasklet_abort, exactly
+ * once, sooner or later: also if the tasklet was killed or its deadline was over meanwhile, or the
+ * host is gone; that does no harm. `what` (copied) says what it waits for, in reports:
+ * "render: a frame". `on_cancel` (NULL: nobody) is told once, in the host's thread at the end of a
+ * turn or when the host goes, if the tasklet does not wait for the result any more, so that the
+ * work can be given up; not if it has been completed in time. While the tasklet waits something is
+ * under way outside: that is no deadlock, a virtual clock does not jump, and the program goes on,
+ * unless it is a daemon's call. Where the caller cannot wait the call is bound to fail with the
+ * usual error, and *pending is NULL: begin the work after this.
  */
 TASKLET_API int tasklet_suspend(struct tasklet_call *call, const char *what,
                                 void (*on_cancel)(void *context), void *context,
                                 struct tasklet_pending **pending);
 
-/* The call returns these values, which are as those of tasklet_post; or raises the error. Takes
- * `pending`. Any thread. TASKLET_EENDED: nobody waits any more. */
+/* The call returns these values, which are as those of tasklet_post; or raises the error, at the
+ * caller's line. Takes `pending`. Any thread. TASKLET_EENDED: nobody waits any more;
+ * TASKLET_ECLOSED: the host is gone. After TASKLET_EINVAL, for a value of a host's, and
+ * TASKLET_ENOMEM the call raises that. */
 TASKLET_API int tasklet_complete(struct tasklet_pending *pending,
                                  const struct tasklet_value *values, int count);
 TASKLET_API int tasklet_abort(struct tasklet_pending *pending, const char *text);
@@ -620,8 +664,9 @@ TASKLET_API int tasklet_abort(struct tasklet_pending *pending, const char *text)
 
 /*
  * A kind of wait condition: scripts make, combine and yield its conditions as they do the
- * library's own, tasklet.WaitForFrame(60), and reports name them. One constant row; what it borrows
- * has to live as long as the host.
+ * library's own, tasklet.WaitForFrame(60), and reports name them. They have the option `priority`
+ * and the fields `value`, `triggered` and `priority`. One constant row, borrowed, as is all that it
+ * points to, until the host goes.
  */
 enum tasklet_param_flags { TASKLET_OPTIONAL = 1, TASKLET_OPTION = 2 /* in the table at the end */ };
 
@@ -635,7 +680,7 @@ struct tasklet_kind {
     size_t size;       /* sizeof (struct tasklet_kind) */
     const char *name;  /* "WaitForFrame": of the constructor in the module `tasklet` */
     const char *brief; /* one sentence */
-    const struct tasklet_param *params; /* NULL: none */
+    const struct tasklet_param *params; /* NULL: none; at most 8, options last */
     size_t state_size; /* bytes that each condition has for the program, zeroed at first */
     void *context;     /* borrowed */
 
@@ -644,29 +689,34 @@ struct tasklet_kind {
     int (*init)(struct tasklet_wait *wait, const struct tasklet_value *args);
     /* From now on it is to fire; it may do so at once. As above; then the yield raises. */
     int (*arm)(struct tasklet_wait *wait);
-    /* It is not to fire any more; also called when it has fired. NULL: nothing. */
+    /* It is not to fire any more, or has fired and is armed again next: each arm that has not
+     * failed is followed by one disarm. NULL: nothing. */
     void (*disarm)(struct tasklet_wait *wait);
-    /* It goes: frees what init took. NULL: nothing. */
+    /* It goes, not armed: frees what init took. Called once if init has not failed, when the
+     * collector finds that no script has it any more, or when the host goes. NULL: nothing. */
     void (*finish)(struct tasklet_wait *wait);
     /* A few words into `text`: what it waits for. NULL: its name says it. */
     void (*describe)(struct tasklet_wait *wait, char *text, size_t size);
 };
 
-/* TASKLET_EINVAL: the row is wrong, or there is something of that name in the module. */
+/* Adds a kind for good. While a tasklet waits for one of its conditions something is under way
+ * outside: that is no deadlock, and a virtual clock does not jump. TASKLET_EINVAL: the row is
+ * wrong, or there is something of that name in the module. */
 TASKLET_API int tasklet_kind_add(struct tasklet_host *host, const struct tasklet_kind *kind);
 
-/* The bytes of the program's, aligned for anything; its row; its host. */
+/* Of a condition, from init to finish: the bytes of the program's, aligned for anything; its row;
+ * its host. */
 TASKLET_API void *tasklet_wait_state(struct tasklet_wait *wait);
 TASKLET_API const struct tasklet_kind *tasklet_wait_kind(struct tasklet_wait *wait);
 TASKLET_API struct tasklet_host *tasklet_wait_host(struct tasklet_wait *wait);
 
-/* In init or arm: says why it fails. Returns a negative code. */
+/* In init or arm: says why it fails, in less than 160 bytes. Returns a negative code. */
 TASKLET_API int tasklet_wait_fail(struct tasklet_wait *wait, const char *text);
 
 /*
  * It fires: its tasklet is woken, in its turn, and the condition's field `value` is `value` (NULL:
- * nil). One that is not armed, or has fired already, drops it. From any callback of the host's
- * thread; no script runs before this returns.
+ * nil). One that is not armed, or has fired already, drops it: that is no error. Not after finish.
+ * No script runs before this returns. TASKLET_ENOMEM, TASKLET_EINVAL: it has not fired.
  */
 TASKLET_API int tasklet_wait_fire(struct tasklet_wait *wait, const struct tasklet_value *value);
 

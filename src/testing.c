@@ -154,9 +154,11 @@ static int align(lua_State *L)
 
 /* ---- descriptors ---- */
 
-/* descriptors(): {[descriptor] = what it is}, as Linux says: a path, "socket:[123]". */
+/* descriptors(): {[descriptor] = what it is}, as Linux says: a path, "socket:[123]"; but the one to
+ * the guardian of children. */
 static int descriptors(lua_State *L)
 {
+    struct tasklet_host *host = tk_check_host(L);
     DIR *dir = opendir("/proc/self/fd");
     struct dirent *entry;
 
@@ -166,7 +168,8 @@ static int descriptors(lua_State *L)
         int fd = atoi(entry->d_name);
         ssize_t length;
 
-        if (!isdigit((unsigned char)entry->d_name[0]) || fd == dirfd(dir)) {
+        if (!isdigit((unsigned char)entry->d_name[0]) || fd == dirfd(dir) ||
+            fd == tk_groups_line(&host->groups)) {
             continue;
         }
         length = readlinkat(dirfd(dir), entry->d_name, target, sizeof target);

@@ -19,6 +19,7 @@ void tk_virtual_set(struct tasklet_host *host)
 {
     if (host->options.virtual_time != 0) {
         tk_loop_set_virtual(&host->loop, true);
+        tk_clock_round(&host->loop.clock);
     }
     if (host->options.seeded != 0) {
         set_seed(host, host->options.seed, true);

@@ -43,4 +43,49 @@ function fs.walk(dir)
     end
 end
 
+-- ---- watches ----
+
+local close_watch = fs.close_watch
+fs.close_watch = nil
+
+local Watch = {}
+
+--- The next event: a table with `name` and `kind`; nil if the watch was closed.
+---@return { name: string?, kind: string }?
+function Watch:next()
+    M.wait(self)
+    local kind = self.kind
+    if kind then
+        return { name = self.name, kind = kind }
+    end
+end
+
+--- Ends it: whoever waits for it goes on. What has happened before can still be read.
+function Watch:close()
+    close_watch(self)
+end
+
+Watch.__call = Watch.next
+Watch.__close = Watch.close
+
+local new_watch = core.hidden_class("watch", Watch)
+
+--- Watches a file, or what is in a directory, from now on.
+---@param path string
+---@return Watch?
+---@return string? message
+---@return string? code
+function fs.watch(path)
+    local found, message, code = fs.stat(path) -- checks the argument, too
+    if not found then
+        return nil, message, code
+    end
+    local ok, watch = pcall(new_watch, path)
+    if ok then
+        return watch
+    end
+    code, message = tostring(watch):match("(%u+) (.*)$")
+    return nil, ("%s: %s"):format(path, message), code
+end
+
 M.fs = fs

@@ -21,6 +21,9 @@ local parts = {
     explain = { "write_dump", "dump_text", "sorted_tasklets", "idle_reasons", "quoted_name",
         "deadlock" },
     lint = { "lint_tell", "lint_scan" },
+    process_options = { "process_checks" },
+    process_run = { "process_runs" },
+    tls = { "check_tls", "tls_server", "tls_client", "starttls" },
 }
 local part_of = {}
 for part, names in pairs(parts) do
@@ -42,7 +45,7 @@ setmetatable(core, {
 
 -- Parts of the module that most scripts do without are loaded when they are first asked for. Each
 -- sets what it is named after.
-local lazy = { fs = "fs", net = "net" }
+local lazy = { fs = "fs", net = "net", process = "process" }
 -- The process' own streams are opened then.
 local standard = { stdin = 0, stdout = 1, stderr = 2 }
 

@@ -37,9 +37,6 @@ local function check(name, options, known)
     if options.port and (options.port < 0 or options.port > 65535) then
         bad(name, "option 'port': not a port")
     end
-    if options.tls then
-        bad(name, "option 'tls': this build has no TLS")
-    end
     return options
 end
 
@@ -113,25 +110,75 @@ end
 
 -- ---- connections ----
 
+local closes = { __close = function(held) if held.stream then held.stream:close() end end }
+
+-- Passes on what `dial` has given; with TLS, if that is wanted.
+local function secure(tls, due, host, port, stream, message, code)
+    if not tls or not stream then
+        return stream, message, code
+    end
+    local held <close> = setmetatable({ stream = stream }, closes)
+    local secured
+    secured, message, code = core.tls_client(stream, tls, host, port, left(due))
+    if not secured then
+        return nil, message, code
+    end
+    held.stream = nil
+    return secured
+end
+
+-- The hosts of an option: a list of strings.
+local function hosts_of(name, host)
+    if type(host) == "string" then
+        return { host }
+    end
+    local count = type(host) == "table" and #host or 0
+    for i = 1, count do
+        count = type(host[i]) == "string" and count or 0
+    end
+    if count == 0 then
+        bad(name, "option 'host': string or list of strings expected")
+    end
+    return host
+end
+
+-- The addresses of some hosts, those that there are; else nil and the last failure.
+local function addresses_of_all(hosts, due)
+    local all, message, code = {}, nil, nil
+    for _, host in ipairs(hosts) do
+        local list
+        list, message, code = addresses_of(host, nil, left(due))
+        table.move(list or {}, 1, #(list or {}), #all + 1, all)
+    end
+    if #all == 0 then
+        return nil, message, code
+    end
+    return all
+end
+
 --- Connects; of several addresses the first that answers.
 ---@return stream?, string?, string?
 function net.connect(options)
     check("connect", options, {
-        host = "string", port = "integer", path = "string", timeout = "number", tls = "any",
+        host = "any", port = "integer", path = "string", timeout = "number", tls = "any",
     })
     check_target("connect", options, true)
+    local tls = options.tls and core.check_tls("connect", options.tls)
     local due = due_in(options.timeout)
     if options.path then
-        return core.dial({ options.path }, nil, options.timeout, "unix " .. options.path)
+        return secure(tls, due, options.path, 0,
+            core.dial({ options.path }, nil, options.timeout, "unix " .. options.path))
     end
-    local host = options.host or LOOPBACK
-    local addresses, message, code = addresses_of(host, nil, options.timeout)
+    local hosts = hosts_of("connect", options.host or LOOPBACK)
+    local addresses, message, code = addresses_of_all(hosts, due)
     if not addresses then
         return nil, message, code
     end
-    local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
-    return core.dial(interleave(addresses), options.port, due and left(due) or options.timeout,
-        ("tcp %s:%d"):format(shown, options.port))
+    local name = hosts[1] -- that TLS verifies, too
+    return secure(tls, due, name, options.port, core.dial(interleave(addresses), options.port,
+        due and left(due) or options.timeout,
+        ("tcp %s:%d"):format(name:find(":", 1, true) and "[" .. name .. "]" or name,
+            options.port)))
 end
 
 --- Two streams that are connected with each other.
@@ -155,14 +202,23 @@ function net.listen(options)
     })
     check_target("listen", options, true)
     local backlog = options.backlog or BACKLOG
+    local config
+    local tls = options.tls and core.check_tls("listen", options.tls)
+    if tls then
+        local reason, kind
+        config, reason, kind = core.tls_server("listen", tls)
+        if not config then
+            return nil, reason, kind
+        end
+    end
     if options.path then
-        return core.listen(options.path, nil, backlog, false)
+        return core.listen(options.path, nil, backlog, false, config)
     end
     local addresses, message, code = addresses_of(options.host or ANY)
     if not addresses then
         return nil, message, code
     end
-    return core.listen(addresses[1], options.port, backlog, options.reuse_port)
+    return core.listen(addresses[1], options.port, backlog, options.reuse_port, config)
 end
 
 local server = core.server_methods
@@ -214,6 +270,10 @@ function server:serve(f, options)
     core.check_callable(1, "serve", f)
     options = core.check_options(2, "serve", options, { max_connections = "number" })
     local most, count = options.max_connections, 0
+    if most and most < 1 then
+        error(("%sbad argument #2 to 'serve' (option 'max_connections': at least 1 expected)")
+            :format(core.caller()), 0)
+    end
     local wake = M.WaitForCall()
     serving[self] = serving[self] or {}
     serving[self][wake] = true
@@ -227,7 +287,9 @@ function server:serve(f, options)
 
     for stream in self:connections() do
         count = count + 1
-        local t = M.new(attend, { name = "connection " .. tostring(stream) })
+        local t = M.new(attend, {
+            name = "connection " .. tostring(stream), daemon = M.current().daemon,
+        })
         t:add_join_callback(ended)
         t(f, stream)
         while most and count >= most and self:fileno() do

@@ -22,6 +22,14 @@ function methods:lines(...)
     end
 end
 
+--- Has the stream speak TLS from now on: as a server if its peer has connected, else as a client.
+---@param options table|true?
+---@return stream?, string?, string?
+function methods:starttls(options)
+    core.check_stream("starttls", self)
+    return core.starttls(self, options)
+end
+
 --- Raises unless the value, on which the method `name` was called, is a stream.
 function core.check_stream(name, value)
     if not core.is_stream(value) then

@@ -116,6 +116,10 @@ function L.open()
     wrap_preload("luv")
     wrap_preload("uv")
     wrap_luv(package.loaded.luv)
+    function core.note_child(pid)
+        pids[pid] = core.script_place(4)
+        known_children[pid] = true
+    end
     core.note_messages(true)
 end
 
@@ -128,6 +132,10 @@ function L.close()
     end
     wrapped_luv = nil
     files, handles, numbers, pids = {}, {}, {}, {}
+    for object in pairs(core.made) do
+        core.made[object] = nil
+    end
+    core.note_child = nil
     core.note_messages(false)
 end
 
@@ -154,12 +162,18 @@ local function is_open_handle(handle)
     return not handle:is_closing()
 end
 
+-- A stream, a server, a socket of datagrams.
+local function is_open_socket(object)
+    return object:fileno() ~= nil
+end
+
 --- What there is now.
 function L.snapshot()
     local shot = {
         tasklets = {}, mail = {},
         files = open_ones(files, is_open_file),
         handles = open_ones(handles, is_open_handle),
+        sockets = open_ones(core.made, is_open_socket),
         descriptors = core.descriptors(),
         children = core.child_processes(),
     }
@@ -253,6 +267,33 @@ local function find_handles(shot, found, owned)
     add_sorted(found, list)
 end
 
+-- The process' own streams stay.
+local function is_standard(object)
+    for _, name in ipairs { "stdin", "stdout", "stderr" } do
+        if rawget(M, name) == object then
+            return true
+        end
+    end
+end
+
+local function find_sockets(shot, found, owned)
+    local list = {}
+    for object in pairs(open_ones(core.made, is_open_socket)) do
+        if not shot.sockets[object] then
+            owned[object:fileno()] = true
+            if not is_standard(object) then
+                -- "file:line: "
+                local where = core.made[object]:match("^(.*): $")
+                list[#list + 1] = {
+                    text = tostring(object) .. at(where),
+                    finish = function() object:close() end,
+                }
+            end
+        end
+    end
+    add_sorted(found, list)
+end
+
 local function find_files(shot, found, owned)
     local list = {}
     for file in pairs(open_ones(files, is_open_file)) do
@@ -307,6 +348,7 @@ local function find(shot)
     find_tasklets(shot, found)
     find_messages(shot, found)
     find_handles(shot, found, owned)
+    find_sockets(shot, found, owned)
     find_children(shot, found)
     find_files(shot, found, owned)
     find_descriptors(shot, found, owned)
@@ -320,6 +362,9 @@ end
 
 --- What has come since a snapshot and does not go by itself, in text; and ends it. For a tasklet.
 function L.collect(shot)
+    if rawget(core, "await_children") then
+        core.await_children() -- those that end with a tasklet which has ended
+    end
     local found = find(shot)
     for i = 1, TURNS do
         if #found == 0 then

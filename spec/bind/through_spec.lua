@@ -640,7 +640,7 @@ describe("require", function()
             end
             tasklet.run(function()
                 local done, timer = tasklet.WaitForCall(), require("luv").new_timer()
-                timer:start(1, 0, function()
+                timer:start(0, 0, function()
                     timer:close()
                     done("from luv")
                 end)

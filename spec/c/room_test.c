@@ -633,7 +633,7 @@ static void the_task_itself_blocks_without_a_wait_of_its_own(void **state)
 {
     (void)state;
     for (int i = 1; i <= 3; i++) {
-        assert_int_equal(tk_mail_block(owner, &taker_kind), 0);
+        assert_int_equal(tk_mail_block(owner, &taker_kind, NULL), 0);
         assert_int_equal(owner->state, TK_BLOCKED);
         assert_int_equal(resume(), -1);
         give('a', i, NULL);
@@ -644,6 +644,55 @@ static void the_task_itself_blocks_without_a_wait_of_its_own(void **state)
         assert_ptr_equal(tk_task_unblock(&sched, owner), &owner->mail->own.wait);
         assert_true((owner->mail->own.wait.flags & TK_LENT) != 0);
     }
+}
+
+static void one_that_blocks_is_met_where_it_says(void **state)
+{
+    int place;
+
+    (void)state;
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(tk_mail_block(owner, &taker_kind, &place), 0);
+        assert_ptr_equal(tk_mail_meet(&sched, owner), &place);
+        assert_null(tk_mail_meet(&sched, owner)); /* once */
+        assert_null(owner->verbs);
+        assert_int_equal(owner->state, TK_HANDED);
+        tk_sched_hand_over(&sched, NULL);
+        assert_ptr_equal(next_task(), owner);
+        owner->state = TK_RUNNING;
+        assert_true(tk_mail_met(owner));
+        assert_false(tk_mail_met(owner));
+        give('a', i, NULL); /* it runs: this waits for it */
+        assert_int_equal(pop(), i);
+    }
+}
+
+static void nobody_is_met_who_is_not_the_next_to_get_a_message(void **state)
+{
+    int place;
+
+    (void)state;
+    assert_null(tk_mail_meet(&sched, owner)); /* has no mailbox, and runs */
+    give('a', 1, NULL);
+    assert_null(tk_mail_meet(&sched, owner)); /* runs */
+    assert_int_equal(pop(), 1);
+    wait_as_taker(1, 0);
+    assert_int_equal(tk_mail_block(owner, &taker_kind, &place), 0);
+    assert_null(tk_mail_meet(&sched, owner)); /* another one came first */
+    give('a', 2, NULL);
+    tk_sched_hand_over(&sched, NULL);
+    assert_int_equal(resume(), 1);
+    assert_int_equal(given(1), 2);
+    owner->raise = TK_RAISE_TIMEOUT;
+    assert_null(tk_mail_meet(&sched, owner)); /* is about to raise */
+    owner->raise = TK_RAISE_NOTHING;
+    give('a', 3, NULL);
+    assert_null(tk_mail_meet(&sched, owner)); /* has one already */
+    tk_sched_hand_over(&sched, NULL);
+    assert_int_equal(resume(), 0);
+    assert_false(tk_mail_met(owner));
+    assert_int_equal(number_of(tk_mail_taken(&sched, &owner->mail->own)), 3);
+    tk_task_unblock(&sched, owner);
 }
 
 /* ---- cost ---- */
@@ -899,6 +948,8 @@ int main(void)
         CASE(one_that_looked_and_goes_lets_the_next_one_look),
         CASE(one_that_was_given_something_keeps_it_at_the_end),
         CASE(the_task_itself_blocks_without_a_wait_of_its_own),
+        CASE(one_that_blocks_is_met_where_it_says),
+        CASE(nobody_is_met_who_is_not_the_next_to_get_a_message),
         CASE(a_tenth_put_off_costs_the_others_nothing),
         CASE(it_does_what_the_model_does),
     };

@@ -9,11 +9,6 @@ function M.within(body)
     return function() helper.within_loop(body) end
 end
 
---- The same with the system's clock: a virtual one stands while somebody is ready.
-function M.really(body)
-    return function() helper.within_real_time(body) end
-end
-
 --- Starts a tasklet of that name at once.
 ---@param name string
 ---@param f function

@@ -1,6 +1,7 @@
 -- Every block of Lua in the documents is run by the host, and what it prints is compared with the
 -- block `output` that follows it, if one does. A block `lua fragment` is only compiled, and so is
--- one of C unless it is a `c fragment`: each is a whole file, for which tasklet.h is enough.
+-- one of C unless it is a `c fragment`: each is a whole file, for which tasklet.h is enough. In a
+-- block `lua real time` time passes while a script runs, in all others it is virtual.
 
 local helper = require "spec.helper"
 local lfs = require "lfs"
@@ -54,7 +55,8 @@ end
 ---@param output? spec.Block
 local function run_block(place, path, block, output)
     -- Empty lines in front make the numbers in messages those of the document.
-    local result = helper.run_file(("\n"):rep(block.line) .. block.text)
+    local result = helper.run_file(("\n"):rep(block.line) .. block.text,
+        {real_time = block.info == "lua real time"})
     local stderr = result.stderr:gsub(result.path, path, nil)
     assert.equal(0, result.status, place .. ": " .. stderr)
     if output then
@@ -79,6 +81,12 @@ local function compile_c(place, path, block)
     assert(ok, place .. ": " .. said)
 end
 
+---@param block spec.Block
+---@return boolean
+local function is_run(block)
+    return block.info == "lua" or block.info == "lua real time"
+end
+
 local documents = find_documents(helper.root .. "/docs", {helper.root .. "/README.md"})
 table.sort(documents)
 
@@ -90,7 +98,7 @@ for _, path in ipairs(documents) do
             local place = name .. ":" .. block.line
             local follower = blocks[i + 1]
             local output = follower and follower.follows and follower.info == "output" and follower
-            if block.info == "lua" then
+            if is_run(block) then
                 it("line " .. block.line .. " runs", function()
                     run_block(place, name, block, output or nil)
                 end)
@@ -103,8 +111,7 @@ for _, path in ipairs(documents) do
                 it("line " .. block.line .. " compiles", function()
                     compile_c(place, name, block)
                 end)
-            elseif block.info == "output" and not (blocks[i - 1] and blocks[i - 1].info == "lua"
-                and block.follows) then
+            elseif block.info == "output" and not (block.follows and is_run(blocks[i - 1])) then
                 it("line " .. block.line .. " belongs to a block of Lua", function()
                     error(place .. ": no block of Lua before this output", 0)
                 end)

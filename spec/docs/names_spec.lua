@@ -108,8 +108,9 @@ local function members_of(object)
     return keys_of(table.unpack(tables))
 end
 
-local scope
+local scope, watch
 helper.within_loop(function()
+    watch = assert(tasklet.fs.watch(helper.root))
     tasklet.scope(function(s) scope = s end)
 end)
 local some = tasklet.new(function() end)
@@ -118,12 +119,15 @@ local channel = tasklet.channel()
 local stream = assert(tasklet.stream(assert(require "luv".socketpair())[1]))
 local server = assert(tasklet.net.listen{host = "127.0.0.1", port = 0})
 local udp = assert(tasklet.net.udp())
+local child = assert(tasklet.process.spawn{"true"})
 
 -- By the word that stands for it in the reference.
 local objects = {
+    watch = watch,
     stream = stream,
     server = server,
     udp = udp,
+    child = child,
     t = some,
     ch = channel,
     emitter = tasklet.Emitter{},
@@ -146,7 +150,7 @@ local conditions = {
 }
 
 -- Tables of functions in the module, loaded when they are first asked for.
-local parts = { "fs", "net" }
+local parts = { "fs", "net", "process" }
 
 -- ---- both ways ----
 

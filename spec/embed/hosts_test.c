@@ -73,6 +73,41 @@ static void a_state_goes_on_without_the_host(void **state)
     lua_close(L);
 }
 
+static size_t kilobytes(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    lua_gc(L, LUA_GCCOLLECT);
+    return (size_t)lua_gc(L, LUA_GCCOUNT);
+}
+
+static void a_state_loses_nothing_by_hosts(void **state)
+{
+    lua_State *L = state_with_libraries();
+    size_t size = 0;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct tasklet_host *host = host_on(L, NULL);
+        struct tasklet *t = started(host,
+                                    "require 'tasklet'.current().mark = ('x'):rep(100000)\n"
+                                    "require 'tasklet'.sleep(1000)",
+                                    NULL);
+        struct tasklet_value table;
+
+        assert_int_equal(tasklet_table_new(host, &table), 0); /* not released */
+        assert_true(tasklet_id(t) != 0);
+        assert_int_equal(tasklet_host_turn(host, 0), 1);
+        tasklet_host_free(host);
+        tasklet_drop(t);
+        if (i == 2) {
+            size = kilobytes(L);
+        } else if (i > 2) {
+            assert_true(kilobytes(L) <= size + 1);
+        }
+    }
+    lua_close(L);
+}
+
 static void a_state_may_be_closed_first(void **state)
 {
     lua_State *L = state_with_libraries();
@@ -227,6 +262,50 @@ static void a_function_of_the_programs_may_call_anything(void **state)
     assert_int_equal(tasklet_host_run(host), 0);
     assert_int_equal(integer_of(host, "return started"), 16);
     tasklet_host_free(host);
+    lua_close(L);
+}
+
+/* What is called while the host is being freed. */
+static int at_the_end(lua_State *L)
+{
+    struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(1));
+    struct tasklet_value value, function;
+    struct tasklet *t;
+
+    assert_int_equal(tasklet_at(host, L, 1, &value), 0);
+    assert_int_equal(tasklet_from(host, &value, &t), 0);
+    function = function_of(host, "return 3");
+    assert_int_equal(tasklet_invoke(host, &function, NULL, 0, NULL, 0), 1);
+    assert_int_equal(tasklet_start(host, NULL, &function, NULL, 0, NULL), TASKLET_ECLOSED);
+    assert_int_equal(tasklet_send(t, "m", NULL), TASKLET_ECLOSED);
+    assert_int_equal(tasklet_kill(t), TASKLET_ECLOSED);
+    assert_int_equal(tasklet_on_end(t, NULL, NULL), TASKLET_ECLOSED);
+    tasklet_release(host, &function);
+    tasklet_release(host, &value);
+    tasklet_drop(t);
+    lua_pushboolean(L, 1);
+    lua_setglobal(L, "reached");
+    return 0;
+}
+
+static void nothing_begins_while_a_host_is_freed(void **state)
+{
+    lua_State *L = state_with_libraries();
+    struct tasklet_host *host = host_on(L, NULL);
+
+    (void)state;
+    lua_pushlightuserdata(L, host);
+    lua_pushcclosure(L, at_the_end, 1);
+    lua_setglobal(L, "at_the_end");
+    begin(host, "local me = require 'tasklet'.current()\n"
+                "local closed <close> = setmetatable({}, {__close = function()\n"
+                "    at_the_end(me)\n"
+                "end})\n"
+                "require 'tasklet'.sleep(1000)");
+    assert_int_equal(tasklet_host_turn(host, 0), 1);
+    tasklet_host_free(host);
+    lua_getglobal(L, "reached");
+    assert_true(lua_toboolean(L, -1));
     lua_close(L);
 }
 
@@ -642,10 +721,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_state_goes_on_without_the_host),
+        cmocka_unit_test(a_state_loses_nothing_by_hosts),
         cmocka_unit_test(a_state_may_be_closed_first),
         cmocka_unit_test(a_state_has_one_host),
         cmocka_unit_test(a_coroutine_may_make_the_host),
         cmocka_unit_test(a_function_of_the_programs_may_call_anything),
+        cmocka_unit_test(nothing_begins_while_a_host_is_freed),
         cmocka_unit_test(a_function_may_kill_its_caller),
         cmocka_unit_test(values_and_stacks),
         cmocka_unit_test(the_programs_handles_keep_a_run_going),

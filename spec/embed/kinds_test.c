@@ -2,6 +2,9 @@
  * Kinds of wait conditions of the program's: what holds for the library's own holds for them, and
  * each call of the program's comes when the header says so.
  */
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
 #include <stdalign.h>
 
 #include "threads.h"
@@ -545,14 +548,53 @@ static void a_wrong_row_is_refused(void **state)
     tasklet_host_free(host);
 }
 
+/* ---- on a state of the program's ---- */
+
+/* The conditions outlive the host there, and what the program has kept for it. */
+static void a_condition_may_outlive_the_host(void **state)
+{
+    lua_State *L = luaL_newstate();
+    struct tasklet_kind *row = malloc(sizeof *row);
+    struct tasklet_options options;
+    struct tasklet_host *host;
+    char *name = strdup("WaitForFrame");
+
+    (void)state;
+    luaL_openlibs(L);
+    memset(&seen, 0, sizeof seen);
+    *row = kind;
+    row->name = name;
+    tasklet_options_init(&options);
+    options.lua = L;
+    assert_int_equal(tasklet_host_new(&options, &host), 0);
+    assert_int_equal(tasklet_kind_add(host, row), 0);
+    perform(host, "make = require 'tasklet'.WaitForFrame\n"
+                  "frame = make()\n");
+    tasklet_host_free(host);
+    assert_int_equal(seen.finishes, 1);
+    free(row);
+    memset(name, 'x', strlen(name));
+    free(name);
+    assert_int_equal(luaL_dostring(L, "assert(tostring(frame) == 'WaitForFrame()')\n"
+                                      "assert(frame.value == nil and not frame.triggered)\n"
+                                      "assert(not pcall(make))\n"
+                                      "frame = nil\n"
+                                      "collectgarbage()\n"),
+                     LUA_OK);
+    lua_close(L);
+    assert_int_equal(seen.finishes, 1);
+}
+
 /* ---- the least that a kind has ---- */
 
 static struct tasklet_wait *last;
+static sem_t armed;
 
 static int arm_last(struct tasklet_wait *wait)
 {
     assert_string_equal(tasklet_wait_kind(wait)->name, "WaitForLeast");
     last = wait;
+    sem_post(&armed);
     return 0;
 }
 
@@ -570,6 +612,7 @@ static void *fire_soon(void *arg)
 {
     static int number = 9;
 
+    sem_wait(&armed);
     tasklet_port_call(arg, fire_last, &number);
     tasklet_port_drop(arg);
     return NULL;
@@ -585,6 +628,7 @@ static void a_kind_may_be_but_a_name(void **state)
     pthread_t thread;
 
     (void)state;
+    sem_init(&armed, 0, 0);
     assert_int_equal(tasklet_kind_add(host, &row), 0);
     begin(host, "local least = tasklet.WaitForLeast()\n"
                 "assert(tostring(least) == 'WaitForLeast')\n"
@@ -596,6 +640,7 @@ static void a_kind_may_be_but_a_name(void **state)
     assert_int_equal(tasklet_host_status(host), 0);
     pthread_join(thread, NULL);
     assert_int_equal(global_integer(host, "result"), 9);
+    sem_destroy(&armed);
     tasklet_host_free(host);
 }
 
@@ -620,6 +665,7 @@ int main(void)
         cmocka_unit_test(init_may_fail),
         cmocka_unit_test(arm_may_fail),
         cmocka_unit_test(a_wrong_row_is_refused),
+        cmocka_unit_test(a_condition_may_outlive_the_host),
         cmocka_unit_test(a_kind_may_be_but_a_name),
     };
 

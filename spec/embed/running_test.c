@@ -2,7 +2,9 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,6 +162,41 @@ static void an_interrupt_ends_a_run_and_no_other(void **state)
         assert_int_equal(tasklet_host_run(host), 0);
         tasklet_drop(t);
     }
+    tasklet_host_free(host);
+}
+
+static struct tasklet_host *volatile to_interrupt;
+
+static void on_alarm(int signo)
+{
+    (void)signo;
+    tasklet_host_interrupt(to_interrupt, 4);
+}
+
+/* Also what the program has called, in no tasklet. */
+static void an_interrupt_ends_a_call(void **state)
+{
+    struct tasklet_host *host = host_with_time(0);
+    struct tasklet_value function = function_of(host, "while true do end");
+    struct itimerval soon = {.it_value = {.tv_usec = 10000}};
+    struct sigaction action;
+    struct tasklet *t = started(host, "require 'tasklet'.sleep(1000)", NULL);
+
+    (void)state;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_alarm;
+    to_interrupt = host;
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(tasklet_invoke(host, &function, NULL, 0, NULL, 0), TASKLET_ESCRIPT);
+    assert_string_equal(tasklet_host_error(host), "interrupted");
+    assert_int_equal(integer_of(host, "local n = 0 for i = 1, 100 do n = n + i end return n"),
+                     5050);
+    assert_int_equal(tasklet_host_run(host), 4);
+    assert_int_equal(tasklet_state(t), TASKLET_KILLED);
+    assert_int_equal(tasklet_host_run(host), 0);
+    tasklet_drop(t);
+    tasklet_release(host, &function);
     tasklet_host_free(host);
 }
 
@@ -602,6 +639,7 @@ int main(void)
         cmocka_unit_test(a_run_that_was_quit_is_gone_on_with),
         cmocka_unit_test(a_deadlock_ends_a_run_and_no_other),
         cmocka_unit_test(an_interrupt_ends_a_run_and_no_other),
+        cmocka_unit_test(an_interrupt_ends_a_call),
         cmocka_unit_test(after_exit_nothing_runs),
         cmocka_unit_test(turns_make_a_run),
         cmocka_unit_test(a_turn_waits_as_long_as_it_may),

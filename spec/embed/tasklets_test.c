@@ -150,6 +150,7 @@ static void the_end_is_told_once(void **state)
     options.context = &first;
     t = started(host, "require 'tasklet'.sleep(0.001) return 9", &options);
     assert_int_equal(tasklet_on_end(t, note_end, &second), 0);
+    assert_int_equal(tasklet_on_end(t, NULL, &second), TASKLET_EINVAL);
     assert_int_equal(tasklet_host_run(host), 0);
     assert_int_equal(first.count, 1);
     assert_int_equal(first.state, TASKLET_RETURNED);

@@ -17,13 +17,10 @@ local function shielded(text)
 end
 ]]
 
--- What waits takes no time; but a virtual clock would not wait for a signal from outside.
-local clock = "tasklet.set_virtual_time(true)\n"
-
 --- Runs `script` by `run`; checks its status and that it wrote nothing to standard error, and
 --- returns what it printed.
 local function output(run, script, status, options)
-    local result = run(preamble .. (options and "" or clock) .. script, options)
+    local result = run(preamble .. script, options)
     assert.equal("", result.stderr)
     assert.equal(status or 0, result.status)
     return result.stdout
@@ -42,7 +39,7 @@ end)
 --- that it prints, how often each. It must end with status 143.
 local function terminated(script)
     local text = output(helper.run_file, herald .. script, 143,
-        {after = "ready", signal = "TERM"})
+        {real_time = true, after = "ready", signal = "TERM"}) -- which no virtual clock waits for
     local lines = {}
     for line in text:gmatch("[^\n]+") do
         lines[line] = (lines[line] or 0) + 1
@@ -321,7 +318,7 @@ describe("a program that is told to end", function()
                 end)
                 print("ready")
                 tasklet.sleep(600)
-            ]], 143, {after = "ready", signal = "TERM"})
+            ]], 143, {real_time = true, after = "ready", signal = "TERM"})
             assert.equal("ready\ngenerator\tfalse\ttrue\nbody\tfalse\ttrue\nsum\t500500\n"
                 .. "wait\tfalse\ttrue\n", text)
         end

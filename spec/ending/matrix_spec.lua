@@ -8,12 +8,8 @@ local uv = require "luv"
 
 local WaitForCall = tasklet.WaitForCall
 
-local function virtually(body)
+local function within(body)
     return function() helper.within_loop(body) end
-end
-
-local function really(body)
-    return function() helper.within_real_time(body) end
 end
 
 local function closing(f)
@@ -122,7 +118,7 @@ local enders = {
             local struck = WaitForCall()
             local t = tasklet.run(function()
                 local me, timer = tasklet.current(), uv.new_timer()
-                timer:start(1, 0, function()
+                timer:start(0, 0, function()
                     timer:close()
                     me:kill()
                     struck()
@@ -285,8 +281,6 @@ local function warm_up(row, ender, stance)
 end
 
 for _, row in ipairs(waits.rows) do
-    local within = row.real_time and really or virtually
-
     for _, ender in ipairs(enders) do
         local tag = ender.slow and " #slow" or ""
         local title = ("%s, ended %s%s,"):format(row.name, ender.name, tag)
@@ -331,8 +325,6 @@ end
 
 for _, row in ipairs(waits.rows) do
     describe(row.name .. " #slow", function()
-        local within = row.real_time and really or virtually
-
         --- Starts a tasklet that waits and returns what `f(w)` returns; calls `drive(t, w)`, then
         --- checks that nothing is left.
         local function try(f, drive)
@@ -432,7 +424,8 @@ describe("a program that is told to end #slow", function()
                 io.stdout:setvbuf("line")
                 package.path = %q .. package.path
                 require("spec.ending.waits").stand(%q)
-            ]]):format(helper.root .. "/?.lua;", stance.name), {after = "ready", signal = "TERM"})
+            ]]):format(helper.root .. "/?.lua;", stance.name),
+                {real_time = true, after = "ready", signal = "TERM"})
             local expected, found = {}, {}
             for _, row in ipairs(waits.rows) do
                 if waits.possible_at_end(row, stance) then

@@ -17,7 +17,7 @@ end
 ---@return string[] # the warnings, sorted
 local function warnings_of(script, options)
     -- A virtual clock does not jump before what has happened has been looked at.
-    local result = support.run(preamble .. script, {args = options or {"--virtual-time"}})
+    local result = support.run(preamble .. script, {args = options})
     assert.equal(0, result.status, result.stderr)
     local found = {}
     for line in result.stderr:gmatch("[^\n]+") do

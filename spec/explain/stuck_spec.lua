@@ -20,7 +20,7 @@ end
 ---@param script string
 ---@param options? spec.Options
 local function run(script, options)
-    return support.run(preamble .. script, options or {args = {}})
+    return support.run(preamble .. script, options)
 end
 
 describe("a deadlock", function()
@@ -128,7 +128,7 @@ describe("a deadlock", function()
             end, {name = "stubborn"}):start()
             print("ready")
             io.stdout:flush()
-        ]], {args = {}, after = "ready", signal = "TERM"})
+        ]], {real_time = true, after = "ready", signal = "TERM"})
         check(result, "ready\n", 1, 143)
         assert.is_truthy(result.stderr:find("'stubborn'", 1, true), result.stderr)
     end)
@@ -173,7 +173,7 @@ describe("no deadlock", function()
         local uv = require "luv"
         for _, referenced in ipairs{true, false} do
             local timer, call = uv.new_timer(), tasklet.WaitForCall()
-            timer:start(50, 0, function()
+            timer:start(5, 0, function()
                 timer:close()
                 call()
             end)
@@ -221,7 +221,7 @@ describe("no deadlock", function()
             end)
             print("ready")
             io.stdout:flush()
-        ]], {args = {}, after = "ready", signal = "HUP"}), "ready\nwoken\n", 0, 0)
+        ]], {real_time = true, after = "ready", signal = "HUP"}), "ready\nwoken\n", 0, 0)
     end)
 
     it("7.7 is found in a loop that runs nested", function()

@@ -1,4 +1,4 @@
--- Runs scripts whose reports are compared to the letter: each is called s.lua, and time is virtual.
+-- Runs scripts whose reports are compared to the letter: each is called s.lua.
 
 local M = {}
 
@@ -18,7 +18,7 @@ function M.run(script, options)
     local file <close> = assert(io.open(path, "w"))
     assert(file:write(script))
     file:close()
-    local args = table.move(options.args or {"--virtual-time"}, 1, #(options.args or {1}), 1, {})
+    local args = {table.unpack(options.args or {})}
     args[#args + 1] = "s.lua"
     local result = helper.run(args, setmetatable({cwd = directory}, {__index = options}))
     os.remove(path)

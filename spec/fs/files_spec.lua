@@ -172,7 +172,7 @@ describe("directories", function()
         assert.same({ "kept" }, fs.readdir(dir))
     end))
 
-    it("11.4 of thousands are listed", within(function(dir)
+    it("11.4 of thousands are listed #slow", within(function(dir)
         local expected = {}
         for i = 1, 2000 do
             expected[i] = ("%05d"):format(i)

@@ -270,7 +270,7 @@ describe("the command line", function()
     end)
 
     describe("lets everything wait:", function()
-        local wait = "require('tasklet').sleep(0.01) "
+        local wait = "require('tasklet').sleep(0) "
 
         it("LUA_INIT, -e, a module under -l, the script", function()
             local file = assert(io.open(folder .. "/waits.lua", "w"))

@@ -15,7 +15,7 @@ local function run(script, redirect)
     local file = assert(io.open(path, "w"))
     file:write(script)
     file:close()
-    local pipe = assert(io.popen(("exec timeout 20 %s %s 2>%s %s"):format(
+    local pipe = assert(io.popen(("exec timeout 20 %s --virtual-time %s 2>%s %s"):format(
         quote(PROGRAM), path, errors, redirect or "</dev/null")))
     local out = pipe:read("a")
     local _, how, status = pipe:close()
@@ -230,7 +230,7 @@ describe("a signal", function()
         local result = run(PREAMBLE .. [[
             local slow <close> = setmetatable({}, {__close = function()
                 io.stderr:write("closing\n")
-                signal("TERM")
+                tasklet.shield(signal, 10, "TERM")
                 io.stderr:write("never\n")
             end})
             signal("TERM")

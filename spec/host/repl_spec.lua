@@ -32,7 +32,8 @@ end
 local function type_in(...)
     local lines = table.concat({ ... }, "\n") .. "\n"
     local quiet = quote("_PROMPT, _PROMPT2 = '', ''")
-    return run(("printf %%s %s | %s -i -e %s"):format(quote(lines), quote(PROGRAM), quiet))
+    return run(("printf %%s %s | %s --virtual-time -i -e %s"):format(quote(lines), quote(PROGRAM),
+        quiet))
 end
 
 describe("the prompt", function()
@@ -190,7 +191,7 @@ end)
 describe("on a terminal", function()
     it("a prompt is shown where there is no script, and the terminal's end ends it", function()
         local command = ("script -qec %s /dev/null"):format(quote(quote(PROGRAM)))
-        local result = run("printf '6 * 7\\nrequire(\"tasklet\").sleep(0.01)\\n' | " .. command)
+        local result = run("printf '6 * 7\\nrequire(\"tasklet\").sleep(0)\\n' | " .. command)
         local text = ((result.banner or "") .. result.out):gsub("\r", "")
         assert.matches("tasklet %d+%.%d+%.%d+  Lua 5%.4", text)
         assert.matches("42\n> ", text)

@@ -96,20 +96,57 @@ describe("net.connect and net.listen", function()
     end))
 
     it("11.2 resolve a name; of several addresses one that answers is taken", within(function()
-        local server <close>, port = listening()
+        local server, port = listening()
         local a <close> = assert(net.connect { host = "localhost", port = port, timeout = 20 })
         assert.same({ n = 2, "127.0.0.1", port }, results(a:peername()))
+        server:close()
     end))
+
+    it("11.2 of several addresses the next is tried when one has failed, or is slow",
+        within(function()
+            -- Where the line is full Linux does not answer at all.
+            local slow, port = listening { host = "127.0.0.2", backlog = 0 }
+            local quick = listening { host = "127.0.0.3", port = port }
+            local filling = {}
+            for i = 1, 8 do
+                filling[i] = net.connect { host = "127.0.0.2", port = port, timeout = 0.1 }
+                if not filling[i] then
+                    break
+                end
+            end
+            local begun = tasklet.mainloop.now()
+            -- Nobody listens at the first.
+            local a = assert(net.connect {
+                host = { "127.0.0.4", "127.0.0.2", "127.0.0.3" }, port = port, timeout = 30,
+            })
+            assert.equal("127.0.0.3", (a:peername()))
+            assert.is_true(tasklet.mainloop.now() - begun >= 240)
+            local b = assert(quick:accept(10))
+            -- All of them fail: the last failure counts.
+            local none, message, code = net.connect {
+                host = { "127.0.0.4", "127.0.0.5" }, port = port,
+            }
+            assert.is_nil(none)
+            assert.matches("^tcp 127.0.0.4:%d+: connection refused$", message)
+            assert.equal("ECONNREFUSED", code)
+            filling[#filling + 1] = a
+            filling[#filling + 1] = b
+            for _, stream in ipairs(filling) do
+                stream:close()
+            end
+            slow:close()
+            quick:close()
+        end))
 
     it("11 fail with a message and a stable code", within(function()
         local port = dead_port()
         assert.same({ n = 3, nil, ("tcp 127.0.0.1:%d: connection refused"):format(port),
             "ECONNREFUSED" }, results(net.connect { port = port }))
         assert.equal("ENOENT", select(3, net.connect { path = new_path() }))
-        local server <close>, taken = listening()
+        local server, taken = listening()
         assert.equal("EADDRINUSE", select(3, net.listen { host = "127.0.0.1", port = taken }))
+        server:close()
         assert.equal("EADDRNOTAVAIL", select(3, net.listen { host = "192.0.2.1", port = 0 }))
-        assert(server)
     end))
 
     it("11.2 reuse_port shares a port", within(function()
@@ -126,6 +163,8 @@ describe("net.connect and net.listen", function()
                 "unknown option 'hots' %(known: host, path, port, timeout, tls%)" },
             { net.connect, { host = "x" }, "option 'port' or 'path' is missing" },
             { net.connect, { port = "80" }, "option 'port': integer expected, got string" },
+            { net.connect, { port = 1, host = 1 }, "option 'host': string or list of strings" },
+            { net.connect, { port = 1, host = {} }, "option 'host': string or list of strings" },
             { net.connect, { port = 65536 }, "option 'port': not a port" },
             { net.connect, { port = 1, path = "x" }, "option 'path' goes with neither" },
             { net.connect, { path = ("x"):rep(200) }, "option 'path': not a path" },
@@ -179,6 +218,41 @@ describe("net.connect and net.listen", function()
             os.remove(path)
             assert(one and stream)
         end))
+end)
+
+describe("7.2 block_trap", function()
+    it("makes what would wait raise, and leaves nothing under way", within(function()
+        local path = new_path()
+        local server = listening { path = path, backlog = 0 }
+        local streams = {}
+        local a, b = support.pair()
+        local t = tasklet.run(function()
+            tasklet.current().block_trap = true
+            for _, f in ipairs {
+                function() return net.resolve("localhost") end,
+                function() return server:accept() end,
+                function() return a:read() end,
+                function() return a:write(("x"):rep(10000000)) end,
+            } do
+                local ok, err = pcall(f)
+                assert.is_false(ok)
+                assert.matches("block_trap", tostring(err))
+            end
+            local ok
+            repeat -- until one is not accepted at once
+                ok, streams[#streams + 1] = pcall(net.connect, { path = path })
+            until not ok
+            assert.matches("block_trap", tostring(table.remove(streams)))
+        end)
+        tasklet.join(t)
+        collectgarbage()
+        assert(b)
+        server:close()
+        for _, stream in ipairs(streams) do
+            stream:close()
+        end
+        os.remove(path)
+    end))
 end)
 
 describe("net.resolve", function()
@@ -310,6 +384,13 @@ describe("a server", function()
         for _, client in ipairs(clients) do
             client:close()
         end
+    end))
+
+    it("1.4 serve raises for wrong arguments", within(function()
+        local server <close> = listening()
+        assert.has_error(function() server:serve(1) end)
+        assert.has_error(function() server:serve(print, { max = 1 }) end)
+        assert.has_error(function() server:serve(print, { max_connections = 0 }) end)
     end))
 
     it("11.2 serve: an error is logged, and the server goes on", function()

@@ -18,6 +18,7 @@ local seed = math.tointeger(tonumber(os.getenv "TASKLET_MODEL_SEED")) or 1
 local function run_main(...)
     local run = tasklet.current() and helper.run_file or helper.plain
     return run(helper.root .. "/spec/model/main.lua", {
+        real_time = true, -- as in the model: of two steps the later one comes at a later time
         args = { ... },
         cwd = helper.root,
         env = { LUA_PATH = "./?.lua;;", LUA_PATH_5_4 = "./?.lua;;" },

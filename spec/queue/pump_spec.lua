@@ -113,7 +113,7 @@ describe("pump", function()
             t:remove()
             local called = tasklet.WaitForCall()
             local timer = uv.new_timer()
-            timer:start(1, 0, function()
+            timer:start(0, 0, function()
                 timer:close()
                 t:insert()
                 pumped = {tasklet.pump(100000), t.return_value}

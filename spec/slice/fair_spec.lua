@@ -10,7 +10,7 @@ local helper = require "spec.helper"
 local function settles(script, expected, tries)
     local result
     for _ = 1, tries do
-        result = helper.run_file(script, {timeout = 30})
+        result = helper.run_file(script, {real_time = true, timeout = 30})
         if result.status == 0 and result.stdout == expected then
             break
         end
@@ -42,7 +42,7 @@ describe("with a slice", function()
             tasklet.set_timeslice(20)
             tasklet.join(sleeper)
             print(table.concat(log, " "))
-        ]])
+        ]], {real_time = true})
         assert.equal("", result.stderr)
         assert.equal("a b sleeper\n", result.stdout)
     end)

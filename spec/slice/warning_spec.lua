@@ -28,8 +28,8 @@ local common = [[
 ---@param text string
 ---@return string[] warnings the text of each
 ---@return spec.Result
-local function warnings_of(text, options)
-    local result = helper.run_file(common .. text, options)
+local function warnings_of(text)
+    local result = helper.run_file(common .. text, {real_time = true})
     local found = {}
     for line in result.stderr:gmatch("[^\n]+") do
         found[#found + 1] = line

@@ -4,15 +4,14 @@ local function contains(text, part)
     assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
---- Runs `script` in the host; what waits there takes no time.
-local function run_quickly(script)
-    return helper.run_file('local tasklet = require "tasklet"\n' .. script,
-        {options = {"--virtual-time"}})
+--- Runs `script` in the host.
+local function run_script(script)
+    return helper.run_file('local tasklet = require "tasklet"\n' .. script)
 end
 
 --- Runs `script` in the host; it must end with `status` and write nothing to standard error.
 local function silent(script, status)
-    local result = run_quickly(script)
+    local result = run_script(script)
     assert.equal("", result.stderr)
     assert.equal(status or 0, result.status)
     return result.stdout
@@ -20,7 +19,7 @@ end
 
 --- Runs `script` in the host; it must end with `status` and report each of `texts`.
 local function reported(script, status, ...)
-    local result = run_quickly(script)
+    local result = run_script(script)
     for _, text in ipairs {...} do
         contains(result.stderr, text)
     end
@@ -234,7 +233,7 @@ end)
 describe("an error in a callback", function()
     --- The script must go on and report `because`.
     local function goes_on(script)
-        local result = run_quickly(script)
+        local result = run_script(script)
         contains(result.stderr .. result.stdout, "because")
         contains(result.stdout, "went on")
     end

@@ -75,8 +75,7 @@ end)
 
 describe("implicitly discarding a message", function()
     local count_warnings = function(script)
-        local result = helper.run_file('local tasklet = require "tasklet"\n' .. script,
-            {options = {"--virtual-time"}})
+        local result = helper.run_file('local tasklet = require "tasklet"\n' .. script)
         local _, count = result.stderr:gsub("implicitly discarding message", "")
         assert.equal(0, result.status, result.stderr)
         return count, result

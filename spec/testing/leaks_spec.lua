@@ -167,6 +167,47 @@ describe("left behind by luv:", function()
     end
 end)
 
+describe("left behind of streams:", function()
+    for name, check in support.cases([[
+        local tasklet = require "tasklet"
+        local net = tasklet.net
+        it("a pair", function()
+            local a = net.pair()
+            collectgarbage()
+        end)
+        it("a server and a connection", function()
+            local server = net.listen {host = "127.0.0.1", port = 0}
+            local a = net.connect {port = select(2, server:sockname())}
+            local b = server:accept()
+            a:close()
+            b:close()
+        end)
+        it("datagrams", function() net.udp() end)
+        it("none that is closed", function()
+            local a, b = net.pair()
+            a:write("x")
+            a:close()
+            b:close()
+        end)
+        it("none is standard output", function() tasklet.stdout:write("") end)
+        it("who waits", function()
+            local a <close>, b = net.pair()
+            tasklet.run(function() return b:read() end)
+        end)
+    ]], {}, {
+        ["a pair"] = "failure: leak: unix %d+, made at x_spec.lua:4\n"
+            .. "leak: unix %d+, made at x_spec.lua:4",
+        ["a server and a connection"] =
+            "failure: leak: server 127.0.0.1:%d+, made at x_spec.lua:8",
+        ["datagrams"] = "failure: leak: udp 0.0.0.0:%d+, made at x_spec.lua:14",
+        ["none that is closed"] = "success",
+        ["none is standard output"] = "success",
+        ["who waits"] = "failure: leak: unix %d+, made at x_spec.lua:23",
+    }) do
+        it(name, check)
+    end
+end)
+
 describe("the functions of io that are wrapped", function()
     for name, check in support.cases([[
         it("say what is wrong as ever", function()

@@ -19,7 +19,6 @@ local WaitForCall, WaitForTimeout = tasklet.WaitForCall, tasklet.WaitForTimeout
 --   stays   having fired once, it fires at each yield from then on
 --   keeps   what fires it while it is not armed is not lost
 --   message its event is the Message
---   real_time  with the system's clock: a virtual one does not wait for a signal that is under way
 local rows = {
     {
         name = "WaitForTimeout",
@@ -145,7 +144,6 @@ local rows = {
     },
     {
         name = "WaitForSignal of the operating system's",
-        real_time = true,
         source = [[
             local function fire() assert(uv.kill(uv.os_getpid(), "sigwinch")) end
             return tasklet.WaitForSignal(tasklet.signals, "SIGWINCH"), fire,
@@ -254,12 +252,8 @@ local function new(row)
     return c
 end
 
-local function virtually(body)
+local function within(body)
     return function() helper.within_loop(body) end
-end
-
-local function really(body)
-    return function() helper.within_real_time(body) end
 end
 
 -- Lets the loop do whatever is to be done, longer than the row's timeout.
@@ -286,8 +280,6 @@ end
 
 for _, row in ipairs(rows) do
     describe(row.name, function()
-        local within = row.real_time and really or virtually
-
         it("4 fires when armed", within(function()
             local c = new(row)
             local t = tasklet.run(function()
@@ -619,7 +611,7 @@ for _, row in ipairs(rows) do
                     end
                 end)
                 tasklet.run(function()
-                    tasklet.sleep(0.01)
+                    tasklet.sleep(0) -- it is armed now
                     tasklet.mainloop.quit(7)
                 end)
                 print(tasklet.mainloop.run())
@@ -708,7 +700,7 @@ describe("all kinds at once", function()
         end)
     end
 
-    it("3.1 in one wait list: whichever fires is the event", really(function()
+    it("3.1 in one wait list: whichever fires is the event", within(function()
         -- All that do not fire by themselves.
         local function waits(row)
             return row.name ~= "WaitForIdle" and row.name ~= "WaitForTimeout"

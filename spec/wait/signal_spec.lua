@@ -404,16 +404,11 @@ describe("a class of emitters", function()
 end)
 
 describe("tasklet.signals", function()
-    -- With the system's clock: a virtual one does not wait for a signal that is under way.
-    local function really(body)
-        return function() helper.within_real_time(body) end
-    end
-
     local function raise(name)
         assert(uv.kill(uv.os_getpid(), name))
     end
 
-    it("4.4 emits the operating system's signals", really(function()
+    it("4.4 emits the operating system's signals", within(function()
         local condition = WaitForSignal(tasklet.signals, "SIGHUP")
         local t = tasklet.run(function()
             local event = tasklet.wait(condition, WaitForTimeout(5000))
@@ -427,7 +422,18 @@ describe("tasklet.signals", function()
         assert.is_true(rawequal(tasklet.signals, object))
     end))
 
-    it("4.4 from outside of the process", really(function()
+    it("4.4 that are raised already, before a virtual clock jumps", within(function()
+        local condition, now = WaitForSignal(tasklet.signals, "SIGHUP"), tasklet.mainloop.now
+        local t = tasklet.run(function()
+            tasklet.wait(condition)
+            return now()
+        end)
+        local before = now()
+        raise "sighup"
+        assert.equal(before, tasklet.join(t, 30))
+    end))
+
+    it("4.4 from outside of the process", within(function()
         local condition = WaitForSignal(tasklet.signals, "SIGHUP")
         local t = tasklet.run(function()
             return tasklet.wait(condition, WaitForTimeout(5000)) == condition
@@ -437,7 +443,7 @@ describe("tasklet.signals", function()
         assert.is_true(tasklet.join(t, 30))
     end))
 
-    it("4.4 again and again, each of them when its time comes", really(function()
+    it("4.4 again and again, each of them when its time comes", within(function()
         for _, name in ipairs { "SIGUSR2", "SIGWINCH", "SIGHUP", "SIGALRM" } do
             local condition = WaitForSignal(tasklet.signals, name)
             for _ = 1, 3 do
@@ -450,7 +456,7 @@ describe("tasklet.signals", function()
         end
     end))
 
-    it("4.4 to all that wait, and not to those that wait for others", really(function()
+    it("4.4 to all that wait, and not to those that wait for others", within(function()
         local all = {}
         for i, name in ipairs { "SIGUSR2", "SIGUSR2", "SIGUSR2", "SIGWINCH" } do
             all[i] = tasklet.run(function()
@@ -466,7 +472,7 @@ describe("tasklet.signals", function()
         tasklet.join(all[4], 30)
     end))
 
-    it("4.4 one that arrives while its tasklet is busy is kept", really(function()
+    it("4.4 one that arrives while its tasklet is busy is kept", within(function()
         local call = WaitForCall()
         local condition = WaitForSignal(tasklet.signals, "SIGHUP")
         call()
@@ -478,7 +484,7 @@ describe("tasklet.signals", function()
         assert.is_true(tasklet.wait(condition, timeout) == timeout)
     end))
 
-    it("4.4 to callbacks that are connected", really(function()
+    it("4.4 to callbacks that are connected", within(function()
         local called = WaitForCall()
         local id = tasklet.signals:connect("SIGUSR2", function() called() end)
         raise "sigusr2"
@@ -547,7 +553,7 @@ describe("tasklet.signals", function()
         end
     end)
 
-    it("4.4 leaves the next waiter to itself when one is killed", really(function()
+    it("4.4 leaves the next waiter to itself when one is killed", within(function()
         local function waiter()
             local condition = WaitForSignal(tasklet.signals, "SIGHUP")
             return tasklet.run(function()
@@ -579,7 +585,7 @@ describe("tasklet.signals", function()
             os.exit(tasklet.mainloop.run(), true)
         ]]
         for _, run in ipairs { helper.plain, helper.run_file } do
-            local result = run(script, { after = "ready", signal = "HUP" })
+            local result = run(script, { real_time = true, after = "ready", signal = "HUP" })
             assert.equal("ready\ntrue\n", result.stdout)
             assert.equal("", result.stderr)
             assert.equal(7, result.status)

@@ -11,10 +11,6 @@ RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table)
 {
     int at = bind->vacancies > 0 ? bind->vacant[bind->vacancies - 1] : bind->places + 1;
 
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        return 0;
-    }
     lua_rawseti(L, table, at);
     if (bind->vacancies > 0) {
         bind->vacancies--;
@@ -29,6 +25,10 @@ RAISES int tk_anchor(lua_State *L, struct tk_bind *bind)
 {
     int at;
 
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return 0;
+    }
     tk_push_table(L, bind, TABLE_ANCHORS);
     lua_insert(L, -2);
     at = tk_anchor_in(L, bind, lua_gettop(L) - 1);
@@ -43,23 +43,28 @@ void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor)
     lua_replace(L, -2);
 }
 
-/* Without memory to note it a place stays vacant for ever. */
-static void note_vacant(struct tk_bind *bind, int anchor)
+static bool make_room(struct tk_bind *bind)
 {
-    if (bind->vacancies == bind->room_for_vacant) {
-        int more = bind->room_for_vacant == 0 ? 64 : bind->room_for_vacant * 2;
-        int *vacant = realloc(bind->vacant, (size_t)more * sizeof *vacant);
+    int more = bind->room_for_vacant == 0 ? 64 : bind->room_for_vacant * 2;
+    int *vacant = realloc(bind->vacant, (size_t)more * sizeof *vacant);
 
-        if (vacant == NULL) {
-            return;
-        }
-        bind->vacant = vacant;
-        bind->room_for_vacant = more;
+    if (vacant == NULL) {
+        return false;
     }
-    bind->vacant[bind->vacancies++] = anchor;
+    bind->vacant = vacant;
+    bind->room_for_vacant = more;
+    return true;
 }
 
-static void vacate(lua_State *L, struct tk_bind *bind, int table, int anchor)
+/* Without memory to note it a place stays vacant for ever. */
+static inline void note_vacant(struct tk_bind *bind, int anchor)
+{
+    if (bind->vacancies < bind->room_for_vacant || make_room(bind)) {
+        bind->vacant[bind->vacancies++] = anchor;
+    }
+}
+
+static inline void vacate(lua_State *L, struct tk_bind *bind, int table, int anchor)
 {
     lua_pushboolean(L, 0);
     lua_rawseti(L, table, anchor);

@@ -70,6 +70,7 @@ struct tk_body {
     bool library : 1;        /* is inside a part of the library that must not be cut */
     bool preempted : 1;      /* gave way in the middle of a function, by a hook */
     bool expected : 1;       /* somebody is going to join it */
+    bool owner : 1;          /* has started children that end with it */
 };
 
 _Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
@@ -181,7 +182,7 @@ enum tk_runaway {
 
 /* A name of messages that was used not long ago. */
 struct tk_name {
-    const char *text; /* of the script's string, which the table of names keeps */
+    const void *string; /* the script's, which the table of names keeps */
     struct tk_atom *atom;
 };
 
@@ -214,6 +215,7 @@ struct tk_bind {
     int pool;              /* coroutines in the pool */
     int pool_room;         /* so many there have been */
     uint32_t numbers;
+    int internals;   /* daemons of the library's own that have begun and not ended */
     uint64_t calls;  /* the serial number of the last one */
     uint64_t origin; /* of the times that scripts see: what is 0 there; modulo 2^64 */
     int failures;    /* tasklets that failed and that nobody has looked at */
@@ -252,6 +254,7 @@ struct tk_bind {
     int *vacant;
     int vacancies, room_for_vacant;
     struct tk_name names[TK_NAMES_KEPT];
+    const void *attributes[4]; /* of messages: their names, which the table of names keeps */
     int script_error;          /* the anchor of what a script's `arm` raised; 0: none */
     struct tk_body *main_task; /* the host's; NULL: none */
 };
@@ -323,7 +326,7 @@ void tk_capability_open(lua_State *L, struct tk_bind *bind);
 
 /* Anchors the value on top and pops it. */
 RAISES int tk_anchor(lua_State *L, struct tk_bind *bind);
-/* The same where the table is at hand: at an absolute index or an upvalue. */
+/* The same, of what is not nil, where the table is at hand: at an absolute index or an upvalue. */
 RAISES int tk_anchor_in(lua_State *L, struct tk_bind *bind, int table);
 void tk_push_anchored(lua_State *L, struct tk_bind *bind, int anchor);
 void tk_unanchor(lua_State *L, struct tk_bind *bind, int anchor);
@@ -550,6 +553,9 @@ void tk_lint_open(lua_State *L, struct tk_bind *bind);
 /* If the tasklet at `index` is a member of a scope: it is no more. */
 void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 
+/* If the tasklet at `index` has started child processes: they end with it. */
+void tk_end_children(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
+
 /* Tells those who are to be told that the tasklet at `index` has ended: its join callbacks,
  * monitors and scope; each once. */
 void tk_tell_end(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
@@ -651,6 +657,8 @@ int tk_traceback(lua_State *L);
 
 /* Notes where the message on top is made. */
 RAISES void tk_note_place(lua_State *L, struct tk_bind *bind);
+/* Notes where the object on top, which has `fileno` and `close`, is made. */
+RAISES void tk_note_made(lua_State *L, struct tk_bind *bind);
 /* Notes that a message of that name was given to a tasklet. */
 RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
                          const struct tk_atom *name);
@@ -678,6 +686,8 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind);
 /* Makes the constructor of a kind a function of the module. `kind` lives as long as the value on
  * top, popped, which it keeps. */
 RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind);
+/* The binding is about to go: its class may be collected. */
+void tk_condition_forget(lua_State *L, const struct tk_kind *kind);
 /* Pushes a new WaitForTasklet for the tasklet at `index`. */
 RAISES struct tk_wait *tk_push_ended(lua_State *L, struct tk_bind *bind, int index);
 /* Sets the script value of the condition at `index` that a firing's payload is. */
@@ -711,9 +721,10 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name);
 /* Sends a message of the program's, whose name and value are on top, popped, to `dest`, which has
- * not ended, as tk_mail_post does. `serial`: its number, if an answer is wanted; 0: none is. */
-RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                                    struct tk_room *room, uint64_t serial);
+ * not ended, as tk_mail_post does; -1: it has ended meanwhile. `serial`: its number, if an answer
+ * is wanted; 0: none is. */
+RAISES int tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                           struct tk_room *room, uint64_t serial);
 void tk_message_open(lua_State *L, struct tk_bind *bind);
 void tk_message_close(struct tk_bind *bind);
 
@@ -735,6 +746,16 @@ RAISES struct tk_wait *tk_verb_wait(lua_State *L, struct tk_bind *bind, struct t
 RAISES struct tk_wait *tk_verb_wait_args(lua_State *L, struct tk_bind *bind, struct tk_body *body,
                                          const struct tk_kind *kind, const struct tk_arg *args);
 void tk_verb_done(struct tk_bind *bind, struct tk_body *body);
+/* That of the verb's waits which is of that kind; NULL: there is none. */
+static inline struct tk_wait *tk_verb_of(const struct tk_body *body, const struct tk_kind *kind)
+{
+    struct tk_wait *wait = body->task.verbs;
+
+    while (wait != NULL && wait->kind != kind) {
+        wait = wait->as.next;
+    }
+    return wait;
+}
 /* The seconds that are left of the deadline that the tasklet at `index` has for its verbs; -1:
  * none.
  */

@@ -73,6 +73,21 @@ RAISES void tk_note_place(lua_State *L, struct tk_bind *bind)
     lua_pop(L, 1);
 }
 
+RAISES void tk_note_made(lua_State *L, struct tk_bind *bind)
+{
+    int top = lua_gettop(L);
+
+    if (!bind->notes) {
+        return;
+    }
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "made");
+    lua_pushvalue(L, top);
+    tk_push_where(L, bind);
+    lua_rawset(L, -3);
+    lua_settop(L, top);
+}
+
 /* noted(message): "file:line" where it was made, or nil. */
 static int noted(lua_State *L)
 {
@@ -88,6 +103,7 @@ static int noted(lua_State *L)
 RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *dest,
                          const struct tk_atom *name)
 {
+    lua_pushlstring(L, name->text, name->length); /* before a finalizer can make it go */
     tk_push_table(L, bind, TABLE_SENT);
     tk_push_body(L, bind, dest);
     lua_pushvalue(L, -1);
@@ -98,10 +114,10 @@ RAISES void tk_note_sent(lua_State *L, struct tk_bind *bind, const struct tk_bod
         lua_pushvalue(L, -2);
         lua_rawset(L, -5);
     }
-    lua_pushlstring(L, name->text, name->length);
+    lua_pushvalue(L, -4);
     lua_pushboolean(L, true);
     lua_rawset(L, -3);
-    lua_pop(L, 3);
+    lua_pop(L, 4);
 }
 
 /* sent(t, name): was it given a message of that name since `forget_sent`? */
@@ -145,5 +161,7 @@ void tk_census_open(lua_State *L, struct tk_bind *bind)
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);
+    lua_newtable(L);
+    lua_setfield(L, -2, "made");
     lua_pop(L, 1);
 }

@@ -678,6 +678,35 @@ RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct 
     lua_settop(L, class + 1);
 }
 
+/* For the Lua part: hidden_class(name, methods) makes the class of a hidden kind; its constructor.
+ * Metamethods that are among the methods are the class's. */
+static int hidden_class(lua_State *L)
+{
+    static const char *const metamethods[] = {"__call", "__close", "__tostring", NULL};
+    struct tk_bind *bind = tk_bind_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    const struct tk_kind *const *kind = bind->kinds;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    while (*kind != NULL && strcmp((*kind)->name, name) != 0) {
+        kind++;
+    }
+    luaL_argcheck(L, *kind != NULL, 1, "no such kind");
+    lua_settop(L, 2);
+    tk_condition_class(L, bind, *kind);
+    for (const char *const *m = metamethods; *m != NULL; m++) {
+        if (lua_getfield(L, 2, *m) != LUA_TNIL) {
+            lua_setfield(L, 3, *m);
+        }
+        lua_settop(L, 3);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, (void *)*kind);
+    lua_rotate(L, -3, -1);
+    lua_pushcclosure(L, construct, 3);
+    return 1;
+}
+
 /* Pushes the constructor of a kind. */
 static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
 {
@@ -714,27 +743,29 @@ RAISES void tk_condition_open(lua_State *L, struct tk_bind *bind)
         {"IO_HUP", 16},
     };
 
+    static const luaL_Reg core[] = {{"hidden_class", hidden_class}, {NULL, NULL}};
+
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
         lua_pushinteger(L, constants[i].value);
         lua_setfield(L, -2, constants[i].name);
     }
     for (size_t i = 0; bind->kinds[i] != NULL; i++) {
-        const struct tk_kind *kind = bind->kinds[i];
-
-        if ((kind->flags & TK_HIDDEN) != 0) {
-            continue;
-        }
-        push_constructor(L, bind, kind);
-        if ((kind->flags & TK_METHOD) == 0) {
-            lua_setfield(L, -2, kind->name);
-        } else {
-            tk_push_table(L, bind, TABLE_CORE);
-            lua_insert(L, -2);
-            lua_setfield(L, -2, kind->name);
-            lua_pop(L, 1);
+        if ((bind->kinds[i]->flags & TK_HIDDEN) == 0) {
+            push_constructor(L, bind, bind->kinds[i]);
+            if ((bind->kinds[i]->flags & TK_METHOD) != 0) {
+                tk_push_table(L, bind, TABLE_CORE);
+                lua_insert(L, -2);
+                lua_setfield(L, -2, bind->kinds[i]->name);
+                lua_pop(L, 1);
+            } else {
+                lua_setfield(L, -2, bind->kinds[i]->name);
+            }
         }
     }
     tk_script_open(L, bind);
+    tk_push_table(L, bind, TABLE_CORE);
+    tk_set_functions(L, core);
+    lua_pop(L, 1);
 }
 
 /* Upvalue 1 is the binding. Arguments: the row, and what it lives in. */
@@ -748,9 +779,17 @@ static int add_kind(lua_State *L)
     lua_getupvalue(L, -1, 3);
     lua_pushvalue(L, 2);
     lua_rawsetp(L, -2, kind);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, kind); /* the class is never collected */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, kind); /* it lives as long as the binding does */
     lua_setfield(L, -2, kind->name);
     return 0;
+}
+
+void tk_condition_forget(lua_State *L, const struct tk_kind *kind)
+{
+    if (lua_checkstack(L, 1)) {
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, kind);
+    }
 }
 
 RAISES void tk_condition_add(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)

@@ -288,6 +288,10 @@ void tk_coroutine_open(lua_State *L, struct tk_bind *bind)
     if (lua_getfield(L, -1, "coroutine") == LUA_TTABLE) {
         lua_pushvalue(L, lua_upvalueindex(1));
         lua_getfield(L, -2, "close");
+        if (lua_tocfunction(L, -1) == close_coroutine) { /* of a binding that was there before */
+            lua_getupvalue(L, -1, 2);
+            lua_replace(L, -2);
+        }
         lua_pushcclosure(L, close_coroutine, 2);
         lua_setfield(L, -4, "close");
     }

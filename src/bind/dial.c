@@ -3,7 +3,7 @@
  * under way lives in a userdata in the frame; the verb's wait, when it goes, ends it.
  */
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "bind/net.h"
@@ -13,6 +13,31 @@
 #define MOST_ADDRESSES 64
 
 /* ---- dial ---- */
+
+static int dial_gc(lua_State *L)
+{
+    tk_dial_finish(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int lookup_gc(lua_State *L)
+{
+    tk_lookup_finish(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* Pushes memory for what is under way, which `finish` ends if nobody else does. */
+static void *new_object(lua_State *L, size_t size, const char *name, lua_CFunction finish)
+{
+    void *object = lua_newuserdatauv(L, size, 0);
+
+    memset(object, 0, size);
+    if (luaL_newmetatable(L, name)) {
+        lua_pushcfunction(L, finish);
+        lua_setfield(L, -2, "__gc");
+    }
+    return object;
+}
 
 /* Frame: the dial, the stream that is to be opened. */
 static int dial_over(lua_State *L, struct tk_bind *bind)
@@ -56,7 +81,8 @@ static int core_dial(lua_State *L)
 
     tk_require_capability(L, bind, TK_MAY_NETWORK);
     tk_check_wait(L, bind);
-    luaL_argcheck(L, count >= 1 && count <= MOST_ADDRESSES, 1, "not that many addresses");
+    luaL_argcheck(L, count >= 1, 1, "no address");
+    count = count < MOST_ADDRESSES ? count : MOST_ADDRESSES;
     addresses = lua_newuserdatauv(L, (size_t)count * sizeof *addresses, 0);
     for (lua_Integer i = 0; i < count; i++) {
         lua_rawgeti(L, 1, i + 1);
@@ -64,7 +90,9 @@ static int core_dial(lua_State *L)
         addresses[i].size = tk_check_address(L, lua_gettop(L) - 1, &addresses[i].storage);
         lua_pop(L, 2);
     }
-    dial = lua_newuserdatauv(L, sizeof *dial, 0);
+    dial = new_object(L, sizeof *dial, "tasklet.dial", dial_gc);
+    dial->fd = -1;
+    lua_setmetatable(L, -2);
     snprintf(dial->text, sizeof dial->text, "%s", text);
     tk_new_stream(L, bind);
     lua_rotate(L, 1, 2); /* the addresses stay on the stack until they have been copied */
@@ -124,7 +152,8 @@ static int core_lookup(lua_State *L)
 
     tk_require_capability(L, bind, TK_MAY_NETWORK);
     tk_check_wait(L, bind);
-    lookup = lua_newuserdatauv(L, sizeof *lookup, 0);
+    lookup = new_object(L, sizeof *lookup, "tasklet.lookup", lookup_gc);
+    lua_setmetatable(L, -2);
     lua_insert(L, 1);
     rc = tk_lookup_start(lookup, bind->sched, host, family);
     lua_settop(L, 1);

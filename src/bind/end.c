@@ -228,6 +228,18 @@ void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_bod
     lua_settop(L, top);
 }
 
+void tk_end_children(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
+{
+    if (body->owner && lua_checkstack(L, 20)) {
+        body->owner = false;
+        tk_push_table(L, bind, TABLE_CORE);
+        lua_getfield(L, -1, "end_children");
+        lua_pushvalue(L, index);
+        tk_call_guarded(L, bind, 1, 0, "the end of child processes");
+        lua_pop(L, 1);
+    }
+}
+
 /* Is there anybody whom its failure will be told? */
 static bool is_observed(lua_State *L, struct tk_bind *bind, int index, const struct tk_body *body)
 {
@@ -252,6 +264,7 @@ void tk_tell_end(lua_State *L, struct tk_bind *bind, int index, struct tk_body *
         tk_tell_monitors(L, bind, index, body);
     }
     tk_leave_scope(L, bind, index, body);
+    tk_end_children(L, bind, index, body);
     if (outermost) {
         tk_tell_ends(L, bind);
         bind->telling = false;
@@ -342,6 +355,7 @@ static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at
         body->event = false;
     }
     body->task.raise = TK_RAISE_NOTHING;
+    bind->internals -= body->internal;
     tk_task_end(bind->sched, &body->task);
     if (body->anchor != LUA_NOREF) {
         tk_unanchor(L, bind, body->anchor);
@@ -435,6 +449,7 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     }
     lua_pop(L, 1);
     tk_leave_scope(L, bind, 1, body);
+    tk_end_children(L, bind, 1, body);
 }
 
 static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
@@ -465,6 +480,22 @@ static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     }
 }
 
+/* Those that have not ended are found no more by the table of anchors at `index`, which a host to
+ * come has its own in the place of. */
+static void forget_anchors(lua_State *L, struct tk_bind *bind, int index)
+{
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, index); i > 0; i--) {
+        struct tk_body *body;
+
+        lua_rawgeti(L, index, i);
+        body = tk_to_body(L, -1, bind);
+        if (body != NULL && body->task.state != TK_RUNNING) {
+            body->anchor = LUA_NOREF;
+        }
+        lua_pop(L, 1);
+    }
+}
+
 void tk_close_all(struct tk_bind *bind)
 {
     lua_State *L = bind->main;
@@ -487,5 +518,6 @@ void tk_close_all(struct tk_bind *bind)
         }
         lua_settop(L, top + 1);
     }
+    forget_anchors(L, bind, top + 1);
     lua_settop(L, top);
 }

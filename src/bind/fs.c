@@ -5,12 +5,12 @@
  */
 #include "io/fs.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bind/bind.h"
-#include "io/error.h"
+#include "bind/stream.h"
+#include "io/watch.h"
 
 #define BOX "tasklet.fs.box"
 
@@ -90,8 +90,10 @@ static int push_entries(lua_State *L, const struct tk_fs *fs, bool types)
     return 2;
 }
 
-static int push_result(lua_State *L, const struct tk_fs *fs, bool types)
+static int push_result(lua_State *L, struct tk_fs *fs, bool types)
 {
+    int fd = fs->fd;
+
     if (fs->error != 0) {
         return push_failure(L, fs);
     }
@@ -104,6 +106,9 @@ static int push_result(lua_State *L, const struct tk_fs *fs, bool types)
         return 1;
     case TK_FS_READDIR:
         return push_entries(L, fs, types);
+    case TK_FS_OPEN:
+        fs->fd = -1; /* the stream's */
+        return tk_push_stream(L, tk_bind_of(L), fd, TK_STREAM_ANY);
     case TK_FS_TEMPDIR:
         lua_pushstring(L, fs->other);
         return 1;
@@ -136,6 +141,7 @@ static int finished(lua_State *L, int status, lua_KContext context)
 struct request {
     enum tk_fs_op op;
     unsigned flags, mode;
+    int open;
     const char *path, *other;
     const char *data;
     size_t length;
@@ -166,6 +172,7 @@ static int perform(lua_State *L, const struct request *request)
     }
     box->fs->flags = request->flags;
     box->fs->mode = request->mode;
+    box->fs->open = request->open;
     if (tk_job_start(bind->sched, &box->fs->job, wait, &fault) < 0) {
         box->fs = NULL;
         tk_verb_done(bind, body);
@@ -345,14 +352,54 @@ static int fs_tempdir(lua_State *L)
     return perform(L, &request);
 }
 
+/* open(path, mode): a stream. */
+static int fs_open(lua_State *L)
+{
+    static const char *const modes[] = {"r", "w", "a", "r+", "w+", "a+", NULL};
+    static const int flags[] = {
+        O_RDONLY, O_WRONLY | O_CREAT | O_TRUNC, O_WRONLY | O_CREAT | O_APPEND,
+        O_RDWR,   O_RDWR | O_CREAT | O_TRUNC,   O_RDWR | O_CREAT | O_APPEND};
+    struct request request = {.op = TK_FS_OPEN, .path = check_path(L, 1), .mode = 0666};
+    size_t length;
+    const char *mode = luaL_optlstring(L, 2, "r", &length);
+    int i = 0;
+
+    while (modes[i] != NULL && strcmp(modes[i], mode) != 0 &&
+           !(length == strlen(modes[i]) + 1 && mode[length - 1] == 'b' &&
+             strncmp(modes[i], mode, length - 1) == 0)) {
+        i++;
+    }
+    luaL_argcheck(L, modes[i] != NULL, 2, "invalid mode");
+    request.open = flags[i];
+    return perform(L, &request);
+}
+
+/* For the Lua part: close_watch(watch). */
+static int close_watch(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_wait *wait = tk_to_wait(L, 1, bind);
+
+    luaL_argcheck(L, wait != NULL && strcmp(wait->kind->name, "watch") == 0, 1, "not a watch");
+    tk_fs_watch_close((struct tk_fs_watch *)wait, bind->sched);
+    return 0;
+}
+
 /* For the Lua part: the functions. */
 static int open_fs(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"read_file", fs_read_file}, {"write_file", fs_write_file},
-                                         {"stat", fs_stat},           {"readdir", fs_readdir},
-                                         {"entries", fs_entries},     {"mkdir", fs_mkdir},
-                                         {"rename", fs_rename},       {"remove", fs_remove},
-                                         {"tempdir", fs_tempdir},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"read_file", fs_read_file},
+                                         {"write_file", fs_write_file},
+                                         {"stat", fs_stat},
+                                         {"readdir", fs_readdir},
+                                         {"entries", fs_entries},
+                                         {"mkdir", fs_mkdir},
+                                         {"close_watch", close_watch},
+                                         {"open", fs_open},
+                                         {"rename", fs_rename},
+                                         {"remove", fs_remove},
+                                         {"tempdir", fs_tempdir},
+                                         {NULL, NULL}};
 
     luaL_newmetatable(L, BOX);
     lua_pushcfunction(L, box_gc);

@@ -62,7 +62,7 @@ static lua_Number now_ms(struct tk_bind *bind)
 /* ---- taking ---- */
 
 /* Upvalues of the functions that take: the table of anchors; the timeout of each message of a
- * `receive`, or nil. */
+ * `receive`, if it has one. */
 enum { UP_ANCHORS = 2, UP_TIMEOUT = 3 };
 
 /* Does the caller go on with messages that are there, or has it had enough of them in a row? */
@@ -75,20 +75,9 @@ static bool may_go_on(lua_State *L, const struct tk_bind *bind)
     return !tk_can_give_way(L, bind);
 }
 
-/* The wait of the current verb that is of that kind. */
-static struct tk_wait *verb_of(const struct tk_body *body, const struct tk_kind *kind)
-{
-    struct tk_wait *wait = body->task.verbs;
-
-    while (wait != NULL && wait->kind != kind) {
-        wait = wait->as.next;
-    }
-    return wait;
-}
-
 static bool is_late(const struct tk_bind *bind, const struct tk_body *body)
 {
-    const struct tk_wait *timeout = verb_of(body, bind->timeout);
+    const struct tk_wait *timeout = tk_verb_of(body, bind->timeout);
 
     return timeout != NULL && timeout->pending > 0;
 }
@@ -118,6 +107,15 @@ static lua_Number deadline_of(struct tk_bind *bind, lua_Number seconds)
 
 static int taken(lua_State *L, int status, lua_KContext context);
 
+/* A tasklet waits until it gets a message. */
+static void block_own(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    tk_check_trap(L, body);
+    if (tk_mail_block(&body->task, bind->mail, L) < 0) {
+        luaL_error(L, "not enough memory");
+    }
+}
+
 /* There is no message. Frame: what keeps the owner; the deadline, if there is one. */
 static int block(lua_State *L, struct tk_bind *bind, struct tk_body *owner, lua_Number deadline)
 {
@@ -128,10 +126,7 @@ static int block(lua_State *L, struct tk_bind *bind, struct tk_body *owner, lua_
     }
     body = tk_check_wait(L, bind);
     if (body == owner && deadline < 0) {
-        tk_check_trap(L, body);
-        if (tk_mail_block(&body->task, bind->mail) < 0) {
-            return luaL_error(L, "not enough memory");
-        }
+        block_own(L, bind, body);
     } else if (owner->task.state == TK_ENDED) {
         return tk_raise(L, "the mailbox of a finished tasklet");
     } else {
@@ -146,11 +141,15 @@ static int taken(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind), *owner = (struct tk_body *)context;
-    struct tk_taker *taker = (struct tk_taker *)verb_of(body, bind->mail);
+    struct tk_taker *taker;
     void *payload = NULL;
     bool late = false;
 
     (void)status;
+    if (tk_mail_met(&body->task)) {
+        return 1; /* it is on top */
+    }
+    taker = (struct tk_taker *)tk_verb_of(body, bind->mail);
     if (taker != NULL) {
         if (body->task.raise == TK_RAISE_NOTHING) {
             payload = tk_mail_taken(bind->sched, taker);
@@ -212,28 +211,68 @@ static int mailbox_popleft(lua_State *L)
 
 /* The current tasklet, which is to take a message: as tk_check_wait, but where it need not wait it
  * is all the same whether it could. */
-static struct tk_body *check_taker(lua_State *L, struct tk_bind *bind)
+static inline struct tk_body *check_taker(lua_State *L, struct tk_bind *bind)
 {
     struct tk_body *body = tk_current(bind);
 
     return body == NULL || tk_is_stopped(bind, body) ? tk_check_wait(L, bind) : body;
 }
 
+/* A message that is there, if the current tasklet need not give way first. */
+static inline bool take_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    if (count_in(body->task.mail) == 0 || !may_go_on(L, bind)) {
+        return false;
+    }
+    tk_push_payload_in(L, bind, lua_upvalueindex(UP_ANCHORS),
+                       tk_mail_pop(bind->sched, body->task.mail));
+    return true;
+}
+
+/* `context` is the binding: this is a hot continuation. */
+static int received(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = (struct tk_bind *)context;
+    struct tk_body *body = tk_current(bind);
+
+    if (tk_mail_met(&body->task)) {
+        bind->L = L;
+        return 1; /* it is on top */
+    }
+    lua_settop(L, 0);
+    return taken(L, status, (lua_KContext)body);
+}
+
+/* The next of a `receive` without a timeout. */
 static int receive_next(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = check_taker(L, bind);
 
-    if (count_in(body->task.mail) > 0 && may_go_on(L, bind)) {
-        tk_push_payload_in(L, bind, lua_upvalueindex(UP_ANCHORS),
-                           tk_mail_pop(bind->sched, body->task.mail));
+    if (take_now(L, bind, body)) {
+        return 1;
+    }
+    if (body->timed || count_in(body->task.mail) > 0) {
+        lua_settop(L, 0);
+        lua_pushnil(L); /* no timeout of its own */
+        return wait_and_take(L, bind, body, tk_check_timeout(L, bind, 1));
+    }
+    tk_check_wait(L, bind);
+    block_own(L, bind, body);
+    return tk_give_way(L, bind, received, (lua_KContext)bind);
+}
+
+/* The next of one with a timeout. */
+static int receive_within(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = check_taker(L, bind);
+
+    if (take_now(L, bind, body)) {
         return 1;
     }
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(UP_TIMEOUT));
-    if (lua_isnil(L, 1) && !body->timed) {
-        return wait_and_take(L, bind, body, -1);
-    }
     return wait_and_take(L, bind, body, tk_check_timeout(L, bind, 1));
 }
 
@@ -241,14 +280,18 @@ static int receive_next(lua_State *L)
 static int module_receive(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    bool timed;
 
     tk_check_open(L, bind);
     tk_check_timeout(L, bind, 1);
     lua_settop(L, 1);
+    timed = !lua_isnil(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     tk_push_table(L, bind, TABLE_ANCHORS);
-    lua_pushvalue(L, 1);
-    lua_pushcclosure(L, receive_next, 3);
+    if (timed) {
+        lua_pushvalue(L, 1);
+    }
+    lua_pushcclosure(L, timed ? receive_within : receive_next, timed ? 3 : 2);
     return 1;
 }
 

@@ -1,24 +1,12 @@
 /*
- * Messages: the object, sending, calling and replying. Mailboxes as scripts see them are in
- * mailbox.c.
+ * Messages: the object, and sending. Calling and replying are in call.c, mailboxes as scripts see
+ * them in mailbox.c.
  *
- * A Message is a userdata whose user values are its attributes; the core sees its name and an
- * anchor. That of a call has a serial number and knows who asks; both are out of a script's reach.
- * The answer finds its way by the number: it goes to the wait of the one who asks that has the same
- * one, if there still is one. So a late or a second answer finds nobody.
+ * The core sees a message's name and an anchor. One that goes to who waits for it in `receive` or
+ * `popleft` needs no anchor: it passes from stack to stack.
  */
-#include <string.h>
-
-#include "bind/bind.h"
+#include "bind/letter.h"
 #include "bind/module.h"
-
-enum { UV_NAME = 1, UV_DEST, UV_VALUE, UV_SENDER, UV_ASKER };
-
-struct letter {
-    const void *brand; /* that it is one */
-    uint64_t serial;   /* of the call; 0: none */
-    bool fields;       /* has fields of its own: in the table of fields */
-};
 
 static const char brand = 'M';
 
@@ -35,7 +23,7 @@ bool tk_is_message(lua_State *L, int index, const struct tk_bind *bind)
     return to_letter(L, index) != NULL;
 }
 
-static struct letter *check_letter(lua_State *L, int index)
+RAISES struct letter *tk_check_letter(lua_State *L, int index)
 {
     struct letter *letter = to_letter(L, index);
 
@@ -45,17 +33,15 @@ static struct letter *check_letter(lua_State *L, int index)
     return letter;
 }
 
-/* Upvalues of the functions that make messages, behind the binding. */
-enum { UP_META = 2, UP_ANCHORS = 3 };
-
 /* Pushes a message without a name. In place, as `post`: messages are sent in numbers. */
 __attribute__((always_inline)) static inline void push_letter(lua_State *L, struct tk_bind *bind,
-                                                              uint64_t serial)
+                                                              int values)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, values);
 
     letter->brand = &brand;
-    letter->serial = serial;
+    letter->bind = bind;
+    letter->called = values > PLAIN_LETTER;
     letter->fields = false;
     lua_pushvalue(L, lua_upvalueindex(UP_META));
     lua_setmetatable(L, -2);
@@ -66,31 +52,24 @@ __attribute__((always_inline)) static inline void push_letter(lua_State *L, stru
 
 /* ---- the object ---- */
 
-/* The user value that the attribute at `index` is; 0: none of that name. */
-static int value_of(lua_State *L, int index)
+/* The user value that the attribute at `index` is; 0: none of that name. Short strings are the same
+ * if they are one object. */
+static inline int value_of(lua_State *L, const struct tk_bind *bind, int index)
 {
-    size_t length;
-    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+    const void *key = lua_topointer(L, index);
 
-    if (name == NULL) {
-        return 0;
+    for (int value = 1; value <= PLAIN_LETTER; value++) {
+        if (key == bind->attributes[value - 1]) {
+            return value;
+        }
     }
-    switch (length) {
-    case 4:
-        return memcmp(name, "name", 4) == 0 ? UV_NAME : memcmp(name, "dest", 4) == 0 ? UV_DEST : 0;
-    case 5:
-        return memcmp(name, "value", 5) == 0 ? UV_VALUE : 0;
-    case 6:
-        return memcmp(name, "sender", 6) == 0 ? UV_SENDER : 0;
-    default:
-        return 0;
-    }
+    return 0;
 }
 
 /* Sets the attribute that the key at -2 names to the value at -1. */
 static void take_option(lua_State *L, struct tk_bind *bind, int message)
 {
-    int value = value_of(L, -2);
+    int value = value_of(L, bind, -2);
 
     if (value <= UV_NAME) {
         luaL_argerror(L, 2,
@@ -112,7 +91,7 @@ static int message_new(lua_State *L)
         luaL_typeerror(L, 1, "string");
     }
     lua_settop(L, 2);
-    push_letter(L, bind, 0);
+    push_letter(L, bind, PLAIN_LETTER);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 3, UV_NAME);
     if (!lua_isnil(L, 2)) {
@@ -144,8 +123,8 @@ static void push_fields(lua_State *L, struct tk_bind *bind)
  * for. */
 __attribute__((flatten)) static int message_index(lua_State *L)
 {
-    struct letter *letter = check_letter(L, 1);
-    int value = value_of(L, 2);
+    struct letter *letter = tk_check_letter(L, 1);
+    int value = value_of(L, letter->bind, 2);
 
     if (value != 0) {
         lua_getiuservalue(L, 1, value);
@@ -165,8 +144,8 @@ __attribute__((flatten)) static int message_index(lua_State *L)
 
 static int message_newindex(lua_State *L)
 {
-    struct letter *letter = check_letter(L, 1);
-    int value = value_of(L, 2);
+    struct letter *letter = tk_check_letter(L, 1);
+    int value = value_of(L, letter->bind, 2);
 
     lua_settop(L, 3);
     if (value != 0) {
@@ -182,7 +161,7 @@ static int message_newindex(lua_State *L)
 
 static int message_tostring(lua_State *L)
 {
-    check_letter(L, 1);
+    tk_check_letter(L, 1);
     lua_getiuservalue(L, 1, UV_NAME);
     lua_pushfstring(L, "Message('%s')", luaL_tolstring(L, -1, NULL));
     return 1;
@@ -198,21 +177,21 @@ static const char *push_name(lua_State *L, int index)
 }
 
 /* The string at `index`, a name that was not used lately, takes its place among those that were. */
-static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index, size_t place)
+static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index,
+                                  struct tk_name *name)
 {
     size_t length;
     const char *text = lua_tolstring(L, index, &length);
-    struct tk_name *name = &bind->names[place];
     struct tk_atom *atom;
 
     index = lua_absindex(L, index);
     tk_push_table(L, bind, TABLE_NAMES);
     lua_pushvalue(L, index);
-    lua_rawseti(L, -2, (lua_Integer)place + 1);
+    lua_rawseti(L, -2, name - bind->names + 1);
     lua_pop(L, 1);
     atom = tk_atom_take(&bind->sched->atoms, text, length);
     tk_atom_drop(&bind->sched->atoms, name->atom);
-    name->text = atom == NULL ? NULL : text;
+    name->string = atom == NULL ? NULL : lua_topointer(L, index);
     name->atom = atom;
     if (atom == NULL) {
         luaL_error(L, "not enough memory");
@@ -220,15 +199,17 @@ static struct tk_atom *learn_name(lua_State *L, struct tk_bind *bind, int index,
     return atom;
 }
 
-/* The name at `index`, a string, as an atom, which is held until the next name is asked for. */
-static struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
+/* The name at `index` as an atom, which is held until the next name is asked for; NULL: it is no
+ * string. */
+static inline struct tk_atom *atom_of(lua_State *L, struct tk_bind *bind, int index)
 {
-    const char *text = lua_tostring(L, index);
-    size_t place = ((uintptr_t)text >> 4) % TK_NAMES_KEPT;
+    const void *string = lua_topointer(L, index);
+    struct tk_name *name = &bind->names[((uintptr_t)string >> 4) % TK_NAMES_KEPT];
 
-    /* Strings that are kept have different addresses. */
-    return bind->names[place].text == text ? bind->names[place].atom
-                                           : learn_name(L, bind, index, place);
+    if (name->string == string && string != NULL) {
+        return name->atom; /* what is kept has an address of its own */
+    }
+    return lua_type(L, index) == LUA_TSTRING ? learn_name(L, bind, index, name) : NULL;
 }
 
 void tk_message_close(struct tk_bind *bind)
@@ -236,7 +217,7 @@ void tk_message_close(struct tk_bind *bind)
     for (size_t i = 0; i < TK_NAMES_KEPT; i++) {
         tk_atom_drop(&bind->sched->atoms, bind->names[i].atom);
         bind->names[i].atom = NULL;
-        bind->names[i].text = NULL;
+        bind->names[i].string = NULL;
     }
 }
 
@@ -258,9 +239,8 @@ __attribute__((always_inline)) static inline int post(lua_State *L, struct tk_bi
     return rc;
 }
 
-/* Gives the message at `index` to `dest`, as post. */
-static int deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body *dest,
-                   struct tk_room *room)
+RAISES int tk_message_deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body *dest,
+                              struct tk_room *room)
 {
     struct tk_atom *name;
     int anchor, rc;
@@ -268,10 +248,11 @@ static int deliver(lua_State *L, struct tk_bind *bind, int index, struct tk_body
     if (dest->task.state == TK_ENDED) {
         tk_raise(L, "message '%s' sent to a finished tasklet", push_name(L, index));
     }
-    if (lua_getiuservalue(L, index, UV_NAME) != LUA_TSTRING) {
+    lua_getiuservalue(L, index, UV_NAME);
+    name = atom_of(L, bind, -1);
+    if (name == NULL) {
         tk_raise(L, "the message's name is no string");
     }
-    name = atom_of(L, bind, -1);
     lua_pop(L, 1);
     lua_pushvalue(L, index);
     anchor = tk_anchor(L, bind);
@@ -296,25 +277,14 @@ static struct tk_body *destination(lua_State *L, struct tk_bind *bind, int index
     return dest;
 }
 
-/* The mailbox was full: the message at `index` goes outside, and `sender` waits. */
-static struct tk_room *go_outside(lua_State *L, struct tk_bind *bind, int index,
-                                  struct tk_body *dest, struct tk_body *sender)
+RAISES struct tk_room *tk_message_outside(lua_State *L, struct tk_bind *bind, int index,
+                                          struct tk_body *dest, struct tk_body *sender)
 {
     struct tk_arg arg = {.given = true, .as.task = &dest->task};
     struct tk_wait *wait = tk_verb_wait(L, bind, sender, bind->room, &arg);
 
-    deliver(L, bind, index, dest, (struct tk_room *)wait);
+    tk_message_deliver(L, bind, index, dest, (struct tk_room *)wait);
     return (struct tk_room *)wait;
-}
-
-static struct tk_wait *verb_of(const struct tk_body *body, const struct tk_kind *kind)
-{
-    struct tk_wait *wait = body->task.verbs;
-
-    while (wait != NULL && wait->kind != kind) {
-        wait = wait->as.next;
-    }
-    return wait;
 }
 
 enum outcome { SENT, LATE, LOST };
@@ -322,7 +292,7 @@ enum outcome { SENT, LATE, LOST };
 /* How the wait for room has ended. */
 static enum outcome room_outcome(struct tk_bind *bind, const struct tk_body *sender)
 {
-    const struct tk_room *room = (const struct tk_room *)verb_of(sender, bind->room);
+    const struct tk_room *room = (const struct tk_room *)tk_verb_of(sender, bind->room);
 
     return room == NULL ? SENT : room->lost ? LOST : room->message != NULL ? LATE : SENT;
 }
@@ -375,7 +345,7 @@ static int wait_for_room(lua_State *L, struct tk_bind *bind, int index, struct t
 
         tk_verb_wait(L, bind, sender, bind->timeout, &arg);
     }
-    go_outside(L, bind, index, dest, sender);
+    tk_message_outside(L, bind, index, dest, sender);
     tk_task_blocked(bind->sched, &sender->task);
     return tk_give_way(L, bind, let_in, index);
 }
@@ -393,7 +363,7 @@ RAISES int tk_message_send(lua_State *L, struct tk_bind *bind, int index, struct
 
     tk_push_body(L, bind, sender);
     lua_setiuservalue(L, index, UV_SENDER);
-    if (deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
+    if (tk_message_deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
         return wait_for_room(L, bind, index, dest, sender, -1);
     }
     sender->task.sending = bind->sched->batch != NULL;
@@ -406,8 +376,8 @@ RAISES void tk_message_post(lua_State *L, struct tk_bind *bind, int index, struc
 
     tk_push_body(L, bind, sender);
     lua_setiuservalue(L, index, UV_SENDER);
-    if (deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
-        go_outside(L, bind, index, dest, sender);
+    if (tk_message_deliver(L, bind, index, dest, NULL) == TK_SENT_FULL) {
+        tk_message_outside(L, bind, index, dest, sender);
         tk_task_blocked(bind->sched, &sender->task);
     } else {
         sender->task.sending = bind->sched->batch != NULL;
@@ -431,11 +401,22 @@ static void check_name(lua_State *L, int arg)
     }
 }
 
-/* Pushes the message that is made of dest, name and value at 1, 2 and 3. */
-static void push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
-                      uint64_t serial)
+/* The tasklet at 1. Its metatable may be left on the stack. */
+static inline struct tk_body *check_dest(lua_State *L, struct tk_bind *bind)
 {
-    push_letter(L, bind, serial);
+    if (lua_getmetatable(L, 1)) {
+        if (lua_topointer(L, -1) == bind->class_tasklet) {
+            return lua_touserdata(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    return tk_check_body(L, 1, bind);
+}
+
+RAISES void tk_push_sent(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
+                         int values)
+{
+    push_letter(L, bind, values);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, UV_NAME);
     lua_pushvalue(L, 1);
@@ -458,6 +439,31 @@ static int send_outside(lua_State *L, struct tk_bind *bind, struct tk_body *dest
     return wait_for_room(L, bind, 4, dest, sender, tk_check_timeout(L, bind, 5));
 }
 
+/*
+ * The message on top, popped, goes straight to who waits for it in `receive` or `popleft`, from
+ * stack to stack, if that one can be the next to run; then the caller gives way. Nothing runs in
+ * between that could wake it for another reason.
+ */
+static bool meet(lua_State *L, struct tk_bind *bind, const struct tk_body *sender,
+                 struct tk_body *dest, const struct tk_atom *name)
+{
+    struct tk_sched *sched = bind->sched;
+    lua_State *place = NULL;
+
+    if (dest->task.state == TK_BLOCKED && sender != NULL && sender->co == L &&
+        sched->batch == NULL && sched->budget > 0 && bind->halt == 0 && !bind->closely &&
+        tk_can_give_way(L, bind)) {
+        if (bind->notes) {
+            tk_note_sent(L, bind, dest, name);
+        }
+        place = tk_mail_meet(sched, &dest->task);
+    }
+    if (place != NULL) {
+        lua_xmove(L, place, 1);
+    }
+    return place != NULL;
+}
+
 /* send(dest, name, value) */
 static int module_send(lua_State *L)
 {
@@ -467,17 +473,34 @@ static int module_send(lua_State *L)
     int anchor;
 
     tk_check_open(L, bind);
-    dest = tk_check_body(L, 1, bind);
-    check_name(L, 2);
+    if (lua_gettop(L) < 3) {
+        dest = tk_check_body(L, 1, bind);
+        check_name(L, 2);
+        lua_settop(L, 3);
+    } else {
+        dest = check_dest(L, bind);
+    }
+    sender = tk_current(bind);
+    tk_push_sent(L, bind, sender,
+                 PLAIN_LETTER); /* finalizers may run here: what follows looks anew */
+    name = atom_of(L, bind, 2);
+    if (name == NULL) {
+        return luaL_typeerror(L, 2, "string");
+    }
+    if (meet(L, bind, sender, dest, name)) {
+        sender->task.sending = true;
+        tk_sched_hand_over(bind->sched, &sender->task);
+        return tk_give_way(L, bind, sent, (lua_KContext)bind);
+    }
+    if (bind->notes) {
+        name = atom_of(L, bind, 2); /* finalizers may have run again */
+    }
     if (dest->task.state == TK_ENDED) {
         return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
     }
-    lua_settop(L, 3);
-    name = atom_of(L, bind, 2);
-    sender = tk_current(bind);
-    push_sent(L, bind, sender, 0);
     anchor = tk_anchor_in(L, bind, lua_upvalueindex(UP_ANCHORS));
     if (post(L, bind, dest, name, anchor, NULL) == TK_SENT_FULL) {
+        lua_settop(L, 3);
         tk_push_payload(L, bind, tk_payload(anchor));
         return send_outside(L, bind, dest, sender);
     }
@@ -494,7 +517,7 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
 {
     struct tk_body *sender = tk_current(bind);
 
-    check_letter(L, 2);
+    tk_check_letter(L, 2);
     if (dest->task.state == TK_ENDED) {
         return tk_raise(L, "message '%s' sent to a finished tasklet", push_name(L, 2));
     }
@@ -503,7 +526,7 @@ RAISES int tk_message_give(lua_State *L, struct tk_bind *bind, struct tk_body *d
         lua_setiuservalue(L, 2, UV_DEST);
     }
     lua_settop(L, 2);
-    if (deliver(L, bind, 2, dest, NULL) == TK_SENT_FULL) {
+    if (tk_message_deliver(L, bind, 2, dest, NULL) == TK_SENT_FULL) {
         return raise_full(L, bind, dest);
     }
     if (sender != NULL) {
@@ -540,12 +563,13 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
 }
 
 /* Pushes a message without a sender, of the name and the value on top, popped. */
-static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest, uint64_t serial)
+static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest, int values)
 {
-    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, serial == 0 ? 4 : 5);
+    struct letter *letter = lua_newuserdatauv(L, sizeof *letter, values);
 
     letter->brand = &brand;
-    letter->serial = serial;
+    letter->bind = bind;
+    letter->called = values > PLAIN_LETTER;
     letter->fields = false;
     tk_push_table(L, bind, TABLE_MESSAGE);
     lua_setmetatable(L, -2);
@@ -556,6 +580,41 @@ static void push_unsent(lua_State *L, struct tk_bind *bind, struct tk_body *dest
     lua_setiuservalue(L, -2, UV_DEST);
 }
 
+RAISES int tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
+                           struct tk_room *room, uint64_t serial)
+{
+    int top = lua_gettop(L), anchor, rc = -1;
+
+    lua_pushvalue(L, top - 1);
+    lua_pushvalue(L, top);
+    push_unsent(L, bind, dest, serial == 0 ? PLAIN_LETTER : CALL_LETTER);
+    if (serial != 0) {
+        lua_pushinteger(L, (lua_Integer)serial);
+        lua_setiuservalue(L, -2, UV_SERIAL);
+    }
+    if (bind->notes) {
+        tk_note_place(L, bind);
+    }
+    if (dest->task.state != TK_ENDED) { /* a finalizer may have ended it meanwhile */
+        struct tk_atom *name = atom_of(L, bind, top - 1);
+
+        anchor = tk_anchor(L, bind);
+        bind->L = L;
+        rc = tk_mail_post(bind->sched, &dest->task, name, tk_payload(anchor), room);
+        if (rc < 0 || rc == TK_SENT_FULL) {
+            tk_unanchor(L, bind, anchor);
+        }
+        if (rc < 0) {
+            return luaL_error(L, "not enough memory");
+        }
+        if (bind->notes && rc != TK_SENT_FULL) {
+            tk_note_sent(L, bind, dest, name);
+        }
+    }
+    lua_settop(L, top - 2);
+    return rc;
+}
+
 void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
                        struct tk_atom *name)
 {
@@ -563,7 +622,7 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
 
     lua_pushlstring(L, name->text, name->length);
     lua_insert(L, -2);
-    push_unsent(L, bind, dest, 0);
+    push_unsent(L, bind, dest, PLAIN_LETTER);
     anchor = tk_anchor(L, bind);
     bind->L = L;
     if (tk_mail_notify(bind->sched, &dest->task, name, tk_payload(anchor)) < 0) {
@@ -573,173 +632,18 @@ void tk_message_notify(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
     }
 }
 
-RAISES enum tk_sent tk_message_come(lua_State *L, struct tk_bind *bind, struct tk_body *dest,
-                                    struct tk_room *room, uint64_t serial)
+/* Where the names of attributes are; they stay there. */
+static void learn_attributes(lua_State *L, struct tk_bind *bind)
 {
-    struct tk_atom *name = atom_of(L, bind, -2);
-    int anchor, rc;
+    static const char *const names[PLAIN_LETTER] = {"name", "dest", "value", "sender"};
 
-    push_unsent(L, bind, dest, serial);
-    if (bind->notes) {
-        tk_note_place(L, bind);
+    tk_push_table(L, bind, TABLE_NAMES);
+    for (int i = 0; i < PLAIN_LETTER; i++) {
+        lua_pushstring(L, names[i]);
+        bind->attributes[i] = lua_topointer(L, -1);
+        lua_rawseti(L, -2, TK_NAMES_KEPT + 1 + i);
     }
-    anchor = tk_anchor(L, bind);
-    bind->L = L;
-    rc = tk_mail_post(bind->sched, &dest->task, name, tk_payload(anchor), room);
-    if (rc < 0 || rc == TK_SENT_FULL) {
-        tk_unanchor(L, bind, anchor);
-    }
-    if (rc < 0) {
-        luaL_error(L, "not enough memory");
-    } else if (bind->notes && rc != TK_SENT_FULL) {
-        tk_note_sent(L, bind, dest, name);
-    }
-    return (enum tk_sent)rc;
-}
-
-/* ---- calls ---- */
-
-/* Raises a TaskletError: who was called, at 1, has ended. It says why if that one failed. */
-static int raise_unanswered(lua_State *L, struct tk_bind *bind)
-{
-    struct tk_body *dest = lua_touserdata(L, 1);
-
-    tk_push_name(L, bind, 1);
-    tk_push_state_error(L, "tasklet '%s' ended without answering '%s'", lua_tostring(L, -1),
-                        lua_tostring(L, 2));
-    lua_pushvalue(L, 1);
-    lua_setfield(L, -2, "tasklet");
-    tk_push_failure(L, 1, dest);
-    lua_setfield(L, -2, "cause");
-    return lua_error(L);
-}
-
-/* Frame: dest, name. */
-static int answered(lua_State *L, int status, lua_KContext context)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *body = tk_current(bind);
-    struct tk_answer *answer = (struct tk_answer *)verb_of(body, bind->answer);
-    bool given = false, ended = false;
-
-    (void)status;
-    (void)context;
-    body->task.sending = false;
-    if (answer != NULL && body->task.raise == TK_RAISE_NOTHING) {
-        given = answer->given;
-        ended = answer->ended;
-        tk_push_payload(L, bind, answer->payload);
-        answer->payload = NULL;
-    }
-    tk_verb_done(bind, body);
-    tk_check_raise(L, bind);
-    if (given) {
-        return 1;
-    }
-    return ended ? raise_unanswered(L, bind)
-                 : tk_raise_class(L, "TimeoutError", "no answer in time");
-}
-
-/* call(dest, name, value, timeout): sends, waits for the answer, and returns it. */
-static int module_call(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *dest = tk_check_body(L, 1, bind), *body;
-    struct tk_arg args[2] = {{.given = true, .as.task = &dest->task}, {.given = true}};
-    lua_Number seconds;
-
-    check_name(L, 2);
-    seconds = tk_check_timeout(L, bind, 4);
-    body = tk_check_wait(L, bind);
-    if (dest == body) {
-        return tk_raise(L, "a tasklet cannot call itself");
-    }
-    if (dest->task.state == TK_ENDED) {
-        return tk_raise(L, "message '%s' sent to a finished tasklet", lua_tostring(L, 2));
-    }
-    lua_settop(L, 3);
-    push_sent(L, bind, body, ++bind->calls);
-    tk_push_body(L, bind, body);
-    lua_setiuservalue(L, 4, UV_ASKER);
-    args[1].as.integer = (int64_t)bind->calls;
-    if (seconds >= 0) {
-        struct tk_arg time = {.given = true, .as.number = seconds * 1000};
-
-        tk_verb_wait(L, bind, body, bind->timeout, &time);
-    }
-    tk_verb_wait_args(L, bind, body, bind->answer, args);
-    if (deliver(L, bind, 4, dest, NULL) == TK_SENT_FULL) {
-        go_outside(L, bind, 4, dest, body)->quiet = true;
-    }
-    tk_task_blocked(bind->sched, &body->task);
-    body->task.sending = bind->sched->batch != NULL;
-    tk_sched_hand_over(bind->sched, NULL);
-    return tk_give_way(L, bind, answered, 0);
-}
-
-static int replied(lua_State *L, int status, lua_KContext context)
-{
-    (void)context;
-    if (status == LUA_YIELD) {
-        tk_check_raise(L, tk_bind_of(L));
-    }
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* The wait of the call that the message at 1 belongs to, if it is not over. */
-static struct tk_answer *find_answer(lua_State *L, struct tk_bind *bind,
-                                     const struct letter *letter)
-{
-    const struct tk_body *asker;
-
-    if (letter->serial == 0) {
-        return NULL;
-    }
-    lua_getiuservalue(L, 1, UV_ASKER);
-    asker = tk_to_body(L, -1, bind);
-    lua_pop(L, 1); /* the message holds it */
-    /* One that is about to go on for another reason does not wait any more. */
-    if (asker != NULL && asker->task.state == TK_BLOCKED && asker->task.raise == TK_RAISE_NOTHING) {
-        struct tk_answer *answer = (struct tk_answer *)verb_of(asker, bind->answer);
-
-        return answer == NULL || answer->serial != letter->serial ? NULL : answer;
-    }
-    return NULL;
-}
-
-/* Is it the program that asks? */
-static bool is_asked_outside(lua_State *L, const struct letter *letter)
-{
-    bool is = letter->serial != 0 && lua_getiuservalue(L, 1, UV_ASKER) == LUA_TNIL;
-
-    lua_settop(L, 2);
-    return is;
-}
-
-/* message:reply(value): whether somebody still waited for it. */
-static int message_reply(lua_State *L)
-{
-    struct tk_bind *bind = tk_bind_of(L);
-    struct letter *letter = check_letter(L, 1);
-    struct tk_answer *answer;
-
-    tk_check_open(L, bind);
-    lua_settop(L, 2);
-    if (is_asked_outside(L, letter)) {
-        lua_pushboolean(L, bind->hooks->answered(bind->context, L, letter->serial));
-        return 1;
-    }
-    answer = find_answer(L, bind, letter);
-    if (answer == NULL || answer->given || answer->ended) {
-        lua_pushboolean(L, 0);
-        return 1;
-    }
-    answer->payload = tk_payload(tk_anchor(L, bind));
-    answer->given = true;
-    bind->L = L;
-    tk_wait_fire_now(&answer->wait, bind->sched, NULL);
-    return tk_hand_over(L, bind, replied, 0);
+    lua_pop(L, 1);
 }
 
 /* Sets functions that make messages into the table on top. */
@@ -754,13 +658,14 @@ static void set_makers(lua_State *L, struct tk_bind *bind, const luaL_Reg *funct
 /* The stack's top is the module's table. */
 void tk_message_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg makers[] = {{"send", module_send}, {"call", module_call}, {NULL, NULL}};
+    static const luaL_Reg makers[] = {{"send", module_send}, {"call", tk_call}, {NULL, NULL}};
     static const luaL_Reg tasklet[] = {{"send_message", send_message}, {NULL, NULL}};
     static const luaL_Reg module[] = {{"Message", message_new}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"reply", message_reply}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"reply", tk_reply}, {NULL, NULL}};
     static const luaL_Reg access[] = {
         {"__index", message_index}, {"__newindex", message_newindex}, {NULL, NULL}};
 
+    learn_attributes(L, bind);
     set_makers(L, bind, module);
     lua_getfield(L, -1, "Tasklet");
     set_makers(L, bind, makers);

@@ -41,11 +41,22 @@ static void make_weak(lua_State *L, const struct tk_bind *bind, int which, const
     lua_pop(L, 1);
 }
 
+/* The tables take the places of those of a binding that the state had before, whose functions find
+ * these then: so that a state may have one host after the other, and loses nothing. */
 static void make_tables(lua_State *L, struct tk_bind *bind)
 {
+    const struct tk_bind *before;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, "tasklet.bind");
+    before = lua_touserdata(L, -1);
     for (int i = 0; i < TABLE_COUNT; i++) {
         lua_newtable(L);
-        bind->tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+        if (before != NULL) {
+            bind->tables[i] = before->tables[i];
+            tk_set_table(L, bind, i);
+        } else {
+            bind->tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+        }
     }
     tk_push_table(L, bind, TABLE_NO_MEMORY);
     lua_pushliteral(L, "not enough memory");
@@ -125,6 +136,7 @@ static int open_all(lua_State *L)
     tk_require_open(L, bind);
     tk_census_open(L, bind);
     tk_fs_open(L, bind);
+    tk_tls_open(L, bind);
     lua_pushcfunction(L, load_source);
     lua_pushliteral(L, "init");
     lua_call(L, 1, 1);

@@ -7,6 +7,9 @@
 
 #include <netinet/in.h>
 
+/* The user value of an object: a server's configuration of TLS. */
+enum { UV_TLS = 1 };
+
 /* ---- objects ---- */
 
 static struct tk_socket *to_socket(lua_State *L, int index, const struct tk_socket_sort *sort)
@@ -19,12 +22,13 @@ static struct tk_socket *to_socket(lua_State *L, int index, const struct tk_sock
 RAISES struct tk_socket *tk_new_socket(lua_State *L, struct tk_bind *bind,
                                        const struct tk_socket_sort *sort)
 {
-    struct tk_socket_object *object = lua_newuserdatauv(L, sizeof *object, 0);
+    struct tk_socket_object *object = lua_newuserdatauv(L, sizeof *object, 1);
 
     object->brand = sort;
     tk_socket_init(&object->socket, sort->name, sort->in_verb, sort->out_verb);
     tk_push_table(L, bind, sort->table);
     lua_setmetatable(L, -2);
+    tk_note_made(L, bind);
     return &object->socket;
 }
 
@@ -141,7 +145,8 @@ RAISES socklen_t tk_check_address(lua_State *L, int index, struct sockaddr_stora
 static const struct tk_socket_sort sort = {
     .name = "server", .in_verb = "accepting from", .out_verb = "", .table = TABLE_SERVER};
 
-/* For the Lua part: listen(address, port, backlog, reuse_port); listen(path, nil, backlog). */
+/* For the Lua part: listen(address or path, port or nil, backlog, reuse_port, tls). `tls` is a
+ * configuration, or nil. */
 static int core_listen(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -153,8 +158,11 @@ static int core_listen(lua_State *L)
     listen.size = tk_check_address(L, 1, &listen.address);
     listen.backlog = (int)luaL_checkinteger(L, 3);
     listen.reuse_port = lua_toboolean(L, 4);
+    lua_settop(L, 5);
     tk_check_open(L, bind);
     socket = tk_new_socket(L, bind, &sort);
+    lua_pushvalue(L, 5);
+    lua_setiuservalue(L, -2, UV_TLS);
     rc = tk_socket_listen(&listen);
     if (rc >= 0) {
         rc = tk_socket_open(socket, bind->sched, rc);
@@ -165,6 +173,20 @@ static int core_listen(lua_State *L)
 static enum tk_stream_kind kind_of(const struct tk_socket *socket)
 {
     return tk_raw_kind(socket->fd);
+}
+
+/* Opens the stream at 3 on a connection of the server at 1. */
+static int open_accepted(lua_State *L, struct tk_bind *bind, struct tk_socket *socket, int fd)
+{
+    struct tk_stream *stream = tk_to_stream(L, 3);
+    int rc = tk_stream_open(stream, bind->sched, fd, kind_of(socket));
+
+    stream->accepted = true;
+    if (rc >= 0 && lua_getiuservalue(L, 1, UV_TLS) != LUA_TNIL) {
+        rc = tk_tls_accepted(L, stream, -1);
+    }
+    lua_settop(L, 3);
+    return rc;
 }
 
 static int accept_on(lua_State *L, int status, lua_KContext context);
@@ -186,7 +208,7 @@ static int accept_step(lua_State *L, struct tk_bind *bind, struct tk_socket *soc
         return tk_gate_block(L, bind, accept_on, 0);
     }
     if (fd >= 0) {
-        fd = tk_stream_open(tk_to_stream(L, 3), bind->sched, fd, kind_of(socket));
+        fd = open_accepted(L, bind, socket, fd);
     }
     tk_gate_done(bind);
     return fd < 0 ? tk_push_failure_of(L, fd, NULL) : 1;

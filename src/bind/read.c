@@ -202,7 +202,7 @@ static enum taken take_format(lua_State *L, struct tk_stream *stream, int index)
 /* ---- the verbs ---- */
 
 /* Raises if another one reads. Called by the verb when it begins. */
-static void check_turn(lua_State *L, struct tk_bind *bind, const struct tk_stream *stream)
+static void check_turn(lua_State *L, struct tk_bind *bind, struct tk_stream *stream)
 {
     const struct tk_gate_wait *other = tk_gate_first(&stream->reading);
     struct tk_body *body = tk_current(bind);
@@ -218,6 +218,7 @@ static void check_turn(lua_State *L, struct tk_bind *bind, const struct tk_strea
     if (other != NULL) {
         tk_gate_done(bind); /* of a generator that was left in the middle of it */
     }
+    tk_stream_look_again(stream);
 }
 
 /* There is more to come before the verb can go on with `k`. */
@@ -237,7 +238,7 @@ static int fail(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, in
 {
     tk_stream_unread(stream);
     tk_gate_done(bind);
-    return tk_push_failure_of(L, error, NULL);
+    return tk_push_stream_failure(L, stream, error);
 }
 
 static int read_on(lua_State *L, int status, lua_KContext context);
@@ -268,7 +269,7 @@ static int read_step(lua_State *L, struct tk_bind *bind, struct tk_stream *strea
 static int read_on(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_stream *stream = tk_stream_here(L);
     int index = (int)context;
 
     (void)status;
@@ -297,33 +298,37 @@ static int stream_read(lua_State *L)
     return read_step(L, bind, stream, 2, count);
 }
 
-static int some_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, size_t max);
+static int some_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stream);
 
+/* `context` is the binding: servers live in this continuation. */
 static int some_on(lua_State *L, int status, lua_KContext context)
 {
-    struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_bind *bind = (struct tk_bind *)context;
+    struct tk_stream *stream = tk_stream_here(L);
 
     (void)status;
     if (tk_gate_resumed(L, bind) == TK_GATE_LATE) {
         return fail(L, bind, stream, TK_IO_TIMEOUT);
     }
-    return some_step(L, bind, stream, (size_t)context);
+    return some_step(L, bind, stream);
 }
 
-static int some_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, size_t max)
+/* Frame: the stream, the largest count. */
+static int some_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stream)
 {
     size_t count;
     const char *data = tk_stream_data(stream, &count);
 
     if (count > 0) {
-        count = count < max ? count : max;
+        if (!lua_isnoneornil(L, 2) && (lua_Integer)count > lua_tointeger(L, 2)) {
+            count = (size_t)lua_tointeger(L, 2);
+        }
         take(L, stream, data, count, count);
         tk_stream_consume(stream);
     } else {
         switch (lacking(stream, TK_WANT_SOME, 0)) {
         case AGAIN:
-            return await(L, bind, stream, some_on, (lua_KContext)max);
+            return await(L, bind, stream, some_on, (lua_KContext)bind);
         case OVER:
             lua_pushnil(L);
             break;
@@ -340,11 +345,10 @@ static int stream_read_some(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_stream *stream = tk_check_stream(L, bind);
-    lua_Integer max = luaL_optinteger(L, 2, INT32_MAX);
 
-    luaL_argcheck(L, max > 0, 2, "must be positive");
+    luaL_argcheck(L, luaL_optinteger(L, 2, 1) > 0, 2, "must be positive");
     check_turn(L, bind, stream);
-    return some_step(L, bind, stream, (size_t)max);
+    return some_step(L, bind, stream);
 }
 
 /* ---- descriptors ---- */
@@ -376,7 +380,7 @@ static int receive_step(lua_State *L, struct tk_bind *bind, struct tk_stream *st
 static int receive_on(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_stream *stream = tk_stream_here(L);
 
     (void)status;
     (void)context;

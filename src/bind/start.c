@@ -471,7 +471,8 @@ static int tasklet_start(lua_State *L)
     return tk_hand_over(L, bind, started, 1);
 }
 
-/* For the Lua part: daemon(f) starts a tasklet that does not keep the program alive. */
+/* For the Lua part: daemon(f, name) starts a tasklet that does not keep the program alive. It has a
+ * name if others wait for it. */
 static int start_daemon(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
@@ -479,15 +480,29 @@ static int start_daemon(lua_State *L)
 
     tk_check_open(L, bind);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
+    luaL_optstring(L, 2, NULL);
+    lua_settop(L, 2);
     tk_push_table(L, bind, TABLE_TASKLET);
     lua_insert(L, 1);
     body = tk_body_make(L, bind, 2, 0, 1, false);
+    if (!lua_isnil(L, 3)) {
+        lua_pushvalue(L, 3);
+        lua_setiuservalue(L, -2, UV_BODY);
+        body->named = true;
+    }
     body->task.daemon = true;
     body->internal = true;
+    bind->internals++;
     tk_tree_orphan(&body->task);
     tk_task_begin(bind->sched, &body->task, true);
     return tk_hand_over(L, bind, started, lua_gettop(L));
+}
+
+/* For the Lua part: owns(t): end_children(t) is called when it ends. */
+static int owns(lua_State *L)
+{
+    tk_check_body(L, 1, tk_bind_of(L))->owner = true;
+    return 0;
 }
 
 static int is_startable(lua_State *L)
@@ -504,7 +519,7 @@ void tk_start_open(lua_State *L, struct tk_bind *bind)
                                          {"bind", tasklet_bind},   {"start", tasklet_start},
                                          {"setup", tk_start_call}, {NULL, NULL}};
     static const luaL_Reg core[] = {
-        {"daemon", start_daemon}, {"is_startable", is_startable}, {NULL, NULL}};
+        {"daemon", start_daemon}, {"owns", owns}, {"is_startable", is_startable}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);

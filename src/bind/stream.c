@@ -9,16 +9,11 @@
 
 #include "io/address.h"
 
-struct object {
-    const void *brand; /* that it is one */
-    struct tk_stream stream;
-};
-
 static const char brand = 'S';
 
 struct tk_stream *tk_to_stream(lua_State *L, int index)
 {
-    struct object *object = tk_to_sized(L, index, sizeof *object);
+    struct tk_stream_object *object = tk_to_sized(L, index, sizeof *object);
 
     return object != NULL && object->brand == &brand ? &object->stream : NULL;
 }
@@ -36,12 +31,13 @@ RAISES struct tk_stream *tk_check_stream(lua_State *L, struct tk_bind *bind)
 
 RAISES struct tk_stream *tk_new_stream(lua_State *L, struct tk_bind *bind)
 {
-    struct object *object = lua_newuserdatauv(L, sizeof *object, 0);
+    struct tk_stream_object *object = lua_newuserdatauv(L, sizeof *object, 0);
 
     object->brand = &brand;
     tk_stream_init(&object->stream);
     tk_push_table(L, bind, TABLE_STREAM);
     lua_setmetatable(L, -2);
+    tk_note_made(L, bind);
     return &object->stream;
 }
 
@@ -88,6 +84,17 @@ int tk_push_failure_of(lua_State *L, int error, const char *what)
     return 3;
 }
 
+int tk_push_stream_failure(lua_State *L, const struct tk_stream *stream, int error)
+{
+    if (error != TK_IO_TLS || stream->reason == NULL) {
+        return tk_push_failure_of(L, error, NULL);
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, stream->reason);
+    lua_pushliteral(L, "tls");
+    return 3;
+}
+
 /* ---- the rest of the verbs ---- */
 
 /* s:close(): whoever waits on it goes on. What is unsent is still sent. */
@@ -99,7 +106,7 @@ static int stream_close(lua_State *L)
 
 static int stream_gc(lua_State *L)
 {
-    tk_stream_close(tk_to_stream(L, 1));
+    tk_stream_collect(tk_to_stream(L, 1));
     return 0;
 }
 
@@ -233,6 +240,20 @@ static int is_stream(lua_State *L)
 }
 
 /* The stack's top is the module's table. */
+/* For the Lua part: give_back(stream, text): what was read of it is unread again. */
+static int give_back(lua_State *L)
+{
+    struct tk_stream *stream = tk_to_stream(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+
+    luaL_argexpected(L, stream != NULL, 1, "stream");
+    if (tk_bind_of(L)->sched != NULL && !tk_stream_give_back(stream, text, length)) {
+        return luaL_error(L, "not enough memory");
+    }
+    return 0;
+}
+
 void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg methods[] = {{"close", stream_close},
@@ -246,8 +267,11 @@ void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
                                            {"__close", stream_close},
                                            {"__gc", stream_gc},
                                            {NULL, NULL}};
-    static const luaL_Reg core[] = {
-        {"open_standard", open_standard}, {"pair", pair}, {"is_stream", is_stream}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"open_standard", open_standard},
+                                    {"pair", pair},
+                                    {"is_stream", is_stream},
+                                    {"give_back", give_back},
+                                    {NULL, NULL}};
     static const char *const conditions[] = {"readable", "writable"};
     static const luaL_Reg module[] = {{"stream", module_stream}, {NULL, NULL}};
     int top = lua_gettop(L);
@@ -261,6 +285,7 @@ void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
     tk_set_functions(L, methods);
     tk_read_open(L, bind);
     tk_write_open(L, bind);
+    tk_tls_methods(L);
     tk_push_table(L, bind, TABLE_CORE);
     for (int i = 0; i < 2; i++) {
         lua_getfield(L, -1, conditions[i]);

@@ -9,8 +9,19 @@
 #include "io/error.h"
 #include "io/stream.h"
 
+/* The object. */
+struct tk_stream_object {
+    const void *brand; /* that it is one */
+    struct tk_stream stream;
+};
+
 /* The stream at `index`, or NULL. */
 struct tk_stream *tk_to_stream(lua_State *L, int index);
+/* The stream at 1 where it is known that one is there: in continuations. */
+static inline struct tk_stream *tk_stream_here(lua_State *L)
+{
+    return &((struct tk_stream_object *)lua_touserdata(L, 1))->stream;
+}
 /* The stream that a method was called on. */
 RAISES struct tk_stream *tk_check_stream(lua_State *L, struct tk_bind *bind);
 
@@ -27,6 +38,18 @@ RAISES int tk_push_stream(lua_State *L, struct tk_bind *bind, int fd, enum tk_st
 /* Pushes nil, a message and the code of an error of the room io; returns 3. `what`, if not NULL,
  * stands before the message: "tcp 127.0.0.1:4000: connection refused". */
 int tk_push_failure_of(lua_State *L, int error, const char *what);
+
+/* The same of an error of a stream, which may know more of it. */
+int tk_push_stream_failure(lua_State *L, const struct tk_stream *stream, int error);
+
+/* tls.c */
+
+/* The connection of the stream on top, which has been accepted, speaks TLS as the configuration at
+ * `config` has it. 0 or an error. */
+int tk_tls_accepted(lua_State *L, struct tk_stream *stream, int config);
+/* Sets its methods into the table on top. */
+void tk_tls_methods(lua_State *L);
+void tk_tls_open(lua_State *L, struct tk_bind *bind);
 
 /* Sets the methods that are in files of their own into the table on top. */
 void tk_read_open(lua_State *L, struct tk_bind *bind);

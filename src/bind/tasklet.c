@@ -292,7 +292,7 @@ static int tasklet_count(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
 
-    lua_pushinteger(L, bind->sched == NULL ? 0 : (lua_Integer)bind->sched->begun);
+    lua_pushinteger(L, bind->sched == NULL ? 0 : (lua_Integer)bind->sched->begun - bind->internals);
     return 1;
 }
 

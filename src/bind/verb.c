@@ -175,6 +175,7 @@ enum join_mode {
     JOIN,     /* returns all results, or raises a JoinError */
     TRY_JOIN, /* returns true and the first result, or false and a JoinError */
     AWAIT,    /* returns nothing */
+    WITHIN,   /* returns whether it ended in time */
 };
 
 /* The tasklet at 1 has ended. */
@@ -184,6 +185,10 @@ static int outcome(lua_State *L, struct tk_bind *bind, struct tk_body *body, enu
 
     if (mode == AWAIT) {
         return 0;
+    }
+    if (mode == WITHIN) {
+        lua_pushboolean(L, 1);
+        return 1;
     }
     tk_observe(bind, body);
     lua_settop(L, 2);
@@ -241,6 +246,10 @@ static int joined(lua_State *L, int status, lua_KContext context)
     tk_verb_done(bind, tk_current(bind));
     tk_check_raise(L, bind);
     lua_settop(L, 2);
+    if (target->task.state != TK_ENDED && context == WITHIN && !lua_isnil(L, 2)) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
     if (target->task.state != TK_ENDED) {
         return tk_raise_class(L, "TimeoutError", "join took too long");
     }
@@ -277,7 +286,7 @@ static int module_join(lua_State *L)
     return join(L, tk_bind_of(L), JOIN);
 }
 
-/* For the Lua part: try_join(t, timeout), await(t). */
+/* For the Lua part: try_join(t, timeout), await(t), within(t, timeout). */
 static int try_join(lua_State *L)
 {
     return join(L, tk_bind_of(L), TRY_JOIN);
@@ -286,6 +295,13 @@ static int try_join(lua_State *L)
 static int await(lua_State *L)
 {
     return join(L, tk_bind_of(L), AWAIT);
+}
+
+/* within(t, timeout): has t ended in that time? Without one, or if that is of the tasklet's own
+ * deadline, as join. */
+static int within(lua_State *L)
+{
+    return join(L, tk_bind_of(L), WITHIN);
 }
 
 /* For the Lua part: expect(t, flag) says whether t is going to be joined, so that its failure is
@@ -325,11 +341,8 @@ void tk_verb_open(lua_State *L, struct tk_bind *bind)
 {
     static const luaL_Reg functions[] = {
         {"sleep", module_sleep}, {"yield_", module_yield_}, {"join", module_join}, {NULL, NULL}};
-    static const luaL_Reg core[] = {{"try_join", try_join},
-                                    {"await", await},
-                                    {"expect", expect},
-                                    {"now", core_now},
-                                    {NULL, NULL}};
+    static const luaL_Reg core[] = {{"try_join", try_join}, {"await", await},  {"within", within},
+                                    {"expect", expect},     {"now", core_now}, {NULL, NULL}};
     static const luaL_Reg mainloop[] = {{"now", mainloop_now}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);

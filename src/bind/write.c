@@ -53,10 +53,10 @@ static int await(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, s
 }
 
 /* The verb is over. */
-static int fail(lua_State *L, struct tk_bind *bind, int error)
+static int fail(lua_State *L, struct tk_bind *bind, const struct tk_stream *stream, int error)
 {
     tk_gate_done(bind);
-    return tk_push_failure_of(L, error, NULL);
+    return tk_push_stream_failure(L, stream, error);
 }
 
 static int gone_on(lua_State *L, int status, lua_KContext context)
@@ -96,7 +96,7 @@ static int write_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stre
         offset += taken;
         written += taken;
         if (tk_stream_out_error(stream) != 0) {
-            return fail(L, bind, tk_stream_out_error(stream));
+            return fail(L, bind, stream, tk_stream_out_error(stream));
         }
         if (offset < count) {
             return await(L, bind, stream, TK_STREAM_LOW, write_on, place_of(index, offset));
@@ -115,11 +115,11 @@ static bool not_yet(struct tk_bind *bind, const struct tk_stream *stream)
 static int write_on(lua_State *L, int status, lua_KContext context)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_stream *stream = tk_stream_here(L);
 
     (void)status;
     if (tk_gate_resumed(L, bind) == TK_GATE_LATE) {
-        return fail(L, bind, TK_IO_TIMEOUT);
+        return fail(L, bind, stream, TK_IO_TIMEOUT);
     }
     if (not_yet(bind, stream)) {
         return await(L, bind, stream, tk_gate_of(bind)->need, write_on, context);
@@ -139,7 +139,7 @@ static int stream_write(lua_State *L)
     }
     check_stopped(L, bind);
     if (tk_stream_out_error(stream) != 0) {
-        return fail(L, bind, tk_stream_out_error(stream));
+        return fail(L, bind, stream, tk_stream_out_error(stream));
     }
     if (has_to_wait(bind, stream)) {
         return await(L, bind, stream, TK_STREAM_LOW, write_on, place_of(2, 0));
@@ -182,17 +182,17 @@ static int flush_step(lua_State *L, struct tk_bind *bind, struct tk_stream *stre
     if (error == TK_IO_AGAIN) {
         return await(L, bind, stream, 0, flush_on, what);
     }
-    return error != 0 ? fail(L, bind, error) : succeed(L, bind, 0);
+    return error != 0 ? fail(L, bind, stream, error) : succeed(L, bind, 0);
 }
 
 static int flush_on(lua_State *L, int status, lua_KContext what)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_stream *stream = tk_to_stream(L, 1);
+    struct tk_stream *stream = tk_stream_here(L);
 
     (void)status;
     if (tk_gate_resumed(L, bind) == TK_GATE_LATE) {
-        return fail(L, bind, TK_IO_TIMEOUT);
+        return fail(L, bind, stream, TK_IO_TIMEOUT);
     }
     if (not_yet(bind, stream)) {
         return await(L, bind, stream, 0, flush_on, what);
@@ -204,7 +204,7 @@ static int flush(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, l
 {
     check_stopped(L, bind);
     if (tk_stream_out_error(stream) != 0) {
-        return fail(L, bind, tk_stream_out_error(stream));
+        return fail(L, bind, stream, tk_stream_out_error(stream));
     }
     if (has_to_wait(bind, stream)) {
         return await(L, bind, stream, 0, flush_on, what);

@@ -374,7 +374,7 @@ void tk_mail_leave(struct tk_sched *sched, struct tk_taker *taker)
     }
 }
 
-int tk_mail_block(struct tk_task *task, const struct tk_kind *kind)
+int tk_mail_block(struct tk_task *task, const struct tk_kind *kind, void *place)
 {
     struct tk_mailbox *mail = tk_mailbox_of(task);
     struct tk_taker *taker;
@@ -391,10 +391,29 @@ int tk_mail_block(struct tk_task *task, const struct tk_kind *kind)
     taker->wanted = 1;
     taker->looks = taker->called = false;
     taker->mail = mail;
+    taker->place = place;
     tk_list_push(&mail->takers, &taker->node);
     task->verbs = &taker->wait;
     task->state = TK_BLOCKED;
     return 0;
+}
+
+void *tk_mail_meet(struct tk_sched *sched, struct tk_task *task)
+{
+    struct tk_mailbox *mail = task->mail;
+
+    /* One that is about to go on for another reason leaves the message to the next. */
+    if (task->state != TK_BLOCKED || task->raise != TK_RAISE_NOTHING || tk_task_queued(task) ||
+        mail == NULL || mail->count > 0 || tk_list_first(&mail->takers) != &mail->own.node) {
+        return NULL;
+    }
+    tk_list_remove(&mail->own.node);
+    task->verbs = mail->own.wait.as.next;
+    mail->own.wait.task = NULL;
+    mail->own.mail = NULL;
+    mail->own.met = true;
+    tk_task_wake(sched, task);
+    return mail->own.place;
 }
 
 /* ---- verdicts ---- */

@@ -44,6 +44,8 @@ struct tk_taker {
     void *payload;           /* that one: see tk_mail_taken */
     struct tk_atom *name;    /* of that message; held */
     bool called;
+    bool met;    /* see tk_mail_meet */
+    void *place; /* where the driver puts the message then */
 };
 
 struct tk_mailbox {
@@ -140,7 +142,25 @@ void tk_mail_leave(struct tk_sched *sched, struct tk_taker *taker);
 
 /* The task blocks until there is a message in its own mailbox, which is empty; `kind` is that of
  * takers. As tk_task_block and tk_task_blocked, without a wait of the caller's. */
-int tk_mail_block(struct tk_task *task, const struct tk_kind *kind);
+int tk_mail_block(struct tk_task *task, const struct tk_kind *kind, void *place);
+
+/*
+ * If a message to `task` would be the one that it is blocked for, its verb is over, it is in the
+ * batch, and its place is the result: the driver puts the message there and has the batch run at
+ * once, before anybody else; so nobody can be late for it. Else NULL, and nothing has happened.
+ */
+void *tk_mail_meet(struct tk_sched *sched, struct tk_task *task);
+
+/* Has it been met? Says so once. */
+static inline bool tk_mail_met(const struct tk_task *task)
+{
+    bool met = task->mail != NULL && task->mail->own.met;
+
+    if (met) {
+        task->mail->own.met = false;
+    }
+    return met;
+}
 
 /* Takes out the first message of all; NULL: none. */
 void *tk_mail_pop(struct tk_sched *sched, struct tk_mailbox *mail);

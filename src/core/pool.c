@@ -71,7 +71,7 @@ struct tk_pool *tk_pool_new(void)
     return calloc(1, sizeof(struct tk_pool));
 }
 
-void tk_pool_free(struct tk_pool *pool)
+__attribute__((noinline)) void tk_pool_free(struct tk_pool *pool)
 {
     while (pool->regions != NULL) {
         struct region *region = pool->regions;
@@ -197,35 +197,46 @@ static struct chunk *next_chunk(struct tk_pool *pool)
     return chunk;
 }
 
-static void *take(struct tk_pool *pool, size_t size)
+/* A block that nothing was given back for. Out of line, and so are the other rare ways: the usual
+ * ones need no frame then. */
+__attribute__((noinline)) static void *cut(struct tk_pool *pool, size_t class)
 {
-    size_t class = (size - 1) / STEP;
-    struct hole *hole = pool->holes[class];
     struct chunk *chunk = pool->current;
-    void *block = hole;
+    uint32_t whole = (uint32_t)((class + 1) * STEP);
+    void *block;
 
-    if (hole != NULL) {
-        pool->holes[class] = hole->next;
-        chunk = chunk_of(hole);
-    } else {
-        uint32_t whole = (uint32_t)((class + 1) * STEP);
-
-        if (chunk == NULL || chunk->used + whole > CHUNK_SIZE) {
-            chunk = next_chunk(pool);
-            if (chunk == NULL) {
-                return NULL;
-            }
+    if (chunk == NULL || chunk->used + whole > CHUNK_SIZE) {
+        chunk = next_chunk(pool);
+        if (chunk == NULL) {
+            return NULL;
         }
-        block = (char *)chunk + chunk->used;
-        chunk->used += whole;
     }
+    block = (char *)chunk + chunk->used;
+    chunk->used += whole;
     if (chunk->live++ == 0) {
         pool->empty--;
     }
+    pool->blocks++;
     return block;
 }
 
-static void give(struct tk_pool *pool, void *block, size_t size)
+static inline void *take(struct tk_pool *pool, size_t size)
+{
+    size_t class = (size - 1) / STEP;
+    struct hole *hole = pool->holes[class];
+
+    if (hole == NULL) {
+        return cut(pool, class);
+    }
+    pool->holes[class] = hole->next;
+    if (chunk_of(hole)->live++ == 0) {
+        pool->empty--;
+    }
+    pool->blocks++;
+    return hole;
+}
+
+static inline void give(struct tk_pool *pool, void *block, size_t size)
 {
     size_t class = (size - 1) / STEP;
     struct hole *hole = block;
@@ -237,9 +248,9 @@ static void give(struct tk_pool *pool, void *block, size_t size)
     }
 }
 
-static void *block_new(struct tk_pool *pool, size_t size)
+__attribute__((noinline)) static void *large_new(struct tk_pool *pool, size_t size)
 {
-    void *block = POOLED && size <= LARGEST ? take(pool, size) : malloc(size);
+    void *block = malloc(size);
 
     if (block != NULL) {
         pool->blocks++;
@@ -247,25 +258,40 @@ static void *block_new(struct tk_pool *pool, size_t size)
     return block;
 }
 
-static void block_free(struct tk_pool *pool, void *block, size_t size)
+static inline void *block_new(struct tk_pool *pool, size_t size)
 {
-    if (POOLED && size <= LARGEST) {
-        give(pool, block, size);
-    } else {
-        free(block);
-    }
+    return POOLED && size <= LARGEST ? take(pool, size) : large_new(pool, size);
+}
+
+/* One block less; with the last one the pool goes. */
+static inline void count_down(struct tk_pool *pool)
+{
     if (--pool->blocks == 0) {
         tk_pool_free(pool);
     }
 }
 
-static void *change(struct tk_pool *pool, void *block, size_t old_size, size_t size)
+__attribute__((noinline)) static void large_free(struct tk_pool *pool, void *block)
+{
+    free(block);
+    count_down(pool);
+}
+
+static inline void block_free(struct tk_pool *pool, void *block, size_t size)
+{
+    if (POOLED && size <= LARGEST) {
+        give(pool, block, size);
+        count_down(pool);
+    } else {
+        large_free(pool, block);
+    }
+}
+
+__attribute__((noinline)) static void *resize(struct tk_pool *pool, void *block, size_t old_size,
+                                              size_t size)
 {
     void *moved;
 
-    if (block == NULL) {
-        return block_new(pool, size);
-    }
     if (!POOLED || (old_size > LARGEST && size > LARGEST)) {
         return realloc(block, size);
     }
@@ -278,6 +304,12 @@ static void *change(struct tk_pool *pool, void *block, size_t old_size, size_t s
         block_free(pool, block, old_size);
     }
     return moved;
+}
+
+/* Is that more than the limit leaves? */
+static bool is_beyond(const struct tk_pool *pool, size_t more)
+{
+    return !pool->exempt && (pool->used > pool->limit || more > pool->limit - pool->used);
 }
 
 void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t size)
@@ -294,11 +326,10 @@ void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t
         }
         return NULL;
     }
-    if (size > old_size && pool->limit != 0 && !pool->exempt &&
-        (pool->used > pool->limit || size - old_size > pool->limit - pool->used)) {
+    if (size > old_size && pool->limit != 0 && is_beyond(pool, size - old_size)) {
         return NULL;
     }
-    changed = change(pool, block, old_size, size);
+    changed = block == NULL ? block_new(pool, size) : resize(pool, block, old_size, size);
     if (changed != NULL) {
         pool->used += size - old_size;
     }

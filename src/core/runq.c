@@ -134,6 +134,10 @@ struct tk_task *tk_runq_pop(struct tk_runq *queue)
     tasks = &queue->buckets[queue->cursor]->tasks[now];
     task = tk_container_of(tk_list_first(tasks), struct tk_task, node);
     tk_runq_remove(queue, task);
+    /* Of many who are ready the next has not been looked at for long: it comes while this one runs.
+     */
+    __builtin_prefetch(tasks->next);
+    __builtin_prefetch((const char *)tasks->next + 64);
     return task;
 }
 

@@ -24,8 +24,9 @@ struct tk_ask {
     struct tasklet_host *host;
     uint64_t serial;
     uint64_t period; /* ns; UINT64_MAX: no limit */
-    int status;      /* it is over */
-    int anchor;      /* of the answer */
+    bool over;       /* it is in `answered` */
+    int status;
+    int anchor; /* of the answer */
     tasklet_reply on_reply;
     void *context;
 };
@@ -41,6 +42,7 @@ static void end(struct tk_ask *ask, int status, int anchor)
     tk_map_remove(&traffic->asks, (uintptr_t)ask->serial);
     tk_list_remove(&ask->answer.node);
     tk_wheel_disarm(&host->loop.sched.wheel, &ask->time.timer);
+    ask->over = true;
     ask->status = status;
     ask->anchor = anchor;
     if (tk_list_empty(&traffic->answered) && !host->loop.inside && !host->loop.polling) {
@@ -159,7 +161,6 @@ static int deliver(lua_State *L)
     struct tasklet_host *host = letter->host;
     struct tk_body *body;
 
-    tk_check_open(L, host->bind);
     delivery->rc = TASKLET_EENDED;
     if (letter->to != NULL ? !tk_reference_push(L, host, letter->to->reference)
                            : !tk_push_id(L, host, letter->id)) {
@@ -180,10 +181,17 @@ static int deliver(lua_State *L)
             tk_no_memory(L);
         }
     }
-    delivery->rc = tk_message_come(L, host->bind, body, letter->room,
-                                   letter->ask == NULL ? 0 : letter->ask->serial) == TK_SENT_FULL
-                       ? TASKLET_EFULL
-                       : 0;
+    switch (tk_message_come(L, host->bind, body, letter->room,
+                            letter->ask == NULL ? 0 : letter->ask->serial)) {
+    case TK_SENT_FULL:
+        delivery->rc = TASKLET_EFULL;
+        break;
+    case -1:
+        break; /* it has ended meanwhile */
+    default:
+        delivery->rc = 0;
+        break;
+    }
     return 0;
 }
 
@@ -199,6 +207,9 @@ int tk_letter_send(const struct tk_letter *letter)
         return rc;
     }
     if (rc < 0 && delivery.begun) {
+        if (letter->ask->over) {
+            return 0; /* a finalizer has ended the receiver meanwhile: that is told */
+        }
         give_up(letter->host, letter->ask);
     }
     if (rc == TASKLET_EENDED || rc == TASKLET_EFULL) {
@@ -213,8 +224,10 @@ static int send_to(struct tasklet *t, const char *name, const struct tasklet_val
     struct tk_letter letter = {
         .host = tasklet_host_of(t), .to = t, .name = name, .value = value, .ask = ask};
 
-    if (letter.host == NULL) {
-        return TASKLET_ECLOSED;
+    int rc = letter.host != NULL ? tk_check_alive(letter.host) : TASKLET_ECLOSED;
+
+    if (rc < 0) {
+        return rc;
     }
     if (name == NULL) {
         return tk_set_error(letter.host, TASKLET_EINVAL, "a message without a name");

@@ -14,7 +14,7 @@
 
 /* A place of a value that the program has by reference. */
 struct tk_slot {
-    uint32_t generation; /* of the reference that is good now, or will be next */
+    long long reference; /* that is good now, or will be next */
     uint32_t next;       /* vacant: the next vacant one and 1; 0: there is none. TAKEN: it is not */
 };
 
@@ -49,6 +49,9 @@ struct tasklet {
  * (tk_set_error).
  */
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context);
+
+/* 0; or TASKLET_ECLOSED: nothing begins any more. */
+int tk_check_alive(struct tasklet_host *host);
 
 /* What runs is put aside while C calls into Lua. */
 struct tk_outer {

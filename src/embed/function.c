@@ -418,7 +418,6 @@ static int make(lua_State *L)
     struct tasklet_host *host = making->host;
     struct function *function;
 
-    tk_check_open(L, host->bind);
     tk_push_table(L, host->bind, TABLE_BINDING);
     function = lua_newuserdatauv(L, sizeof *function, 0);
     *function = *making->function;
@@ -439,9 +438,14 @@ int tasklet_function_new(struct tasklet_host *host, tasklet_function function, v
 {
     struct function given = {.function = function, .context = context, .destroy = destroy};
     struct making making = {host, &given, out};
-    int rc = function == NULL || out == NULL ? tk_set_error(host, TASKLET_EINVAL, NULL)
-                                             : tk_guarded(host, make, &making);
+    int rc = tk_check_alive(host);
 
+    if (rc == 0 && (function == NULL || out == NULL)) {
+        rc = tk_set_error(host, TASKLET_EINVAL, "there is no function, or no place for it");
+    }
+    if (rc == 0) {
+        rc = tk_guarded(host, make, &making);
+    }
     if (rc < 0 && destroy != NULL) {
         destroy(context);
     }

@@ -88,6 +88,13 @@ int tk_failed(struct tasklet_host *host, lua_State *L, int status)
 
 /* ---- calling ---- */
 
+int tk_check_alive(struct tasklet_host *host)
+{
+    return host->bind != NULL && !host->bind->closing
+               ? 0
+               : tk_set_error(host, TASKLET_ECLOSED, "the host is being closed");
+}
+
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context)
 {
     struct tk_outer outer;
@@ -120,6 +127,7 @@ struct tk_embed *tk_embed_new(void)
         embed->number = atomic_fetch_add(&hosts, 1) + 1;
         tk_list_init(&embed->refs);
         tk_traffic_init(&embed->traffic);
+        embed->values = embed->given = embed->ids = LUA_NOREF;
     }
     return embed;
 }
@@ -132,8 +140,14 @@ RAISES void tk_embed_open(lua_State *L, struct tasklet_host *host)
 
 void tk_embed_close(struct tasklet_host *host)
 {
+    lua_State *L = host->bind->main;
+
     tk_traffic_close(host);
     tk_refs_close(host);
+    luaL_unref(L, LUA_REGISTRYINDEX, host->embed->values);
+    luaL_unref(L, LUA_REGISTRYINDEX, host->embed->given);
+    luaL_unref(L, LUA_REGISTRYINDEX, host->embed->ids);
+    luaL_unref(L, LUA_REGISTRYINDEX, host->main_anchor);
 }
 
 void tk_embed_free(struct tk_embed *embed)

@@ -23,10 +23,12 @@ enum { FIRED_WITH = 1, ARGUMENT = 2 };
 
 struct row {
     struct tk_kind kind; /* first */
+    struct tk_list node; /* among the host's */
     const struct tasklet_kind *given;
     struct tasklet_host *host;
     int count; /* of parameters */
     struct tk_param params[MAX_PARAMS + 1];
+    char name[]; /* a copy: the conditions may outlive the host, and what the program has */
 };
 
 struct tasklet_wait {
@@ -149,7 +151,7 @@ static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 
     if (own(wait)->armed) {
         own(wait)->armed = false;
-        tk_loop_of(sched)->expected--;
+        tk_loop_of(sched)->awaited--;
         if (given->disarm != NULL) {
             given->disarm(own(wait));
         }
@@ -168,13 +170,13 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
     fault->text[0] = '\0';
     self->fault = fault;
     self->armed = true; /* it may fire at once */
-    tk_loop_of(sched)->expected++;
+    tk_loop_of(sched)->awaited++;
     code = row_of(wait)->given->arm(self);
     bind->L = L;
     self->fault = NULL;
     if (code < 0) {
         self->armed = false;
-        tk_loop_of(sched)->expected--;
+        tk_loop_of(sched)->awaited--;
     }
     return fault_of(fault, code);
 }
@@ -213,6 +215,10 @@ void tk_conditions_close(struct tasklet_host *host)
 
     while ((node = tk_list_first(&host->embed->traffic.conditions)) != NULL) {
         let_go(tk_container_of(node, struct tasklet_wait, node));
+    }
+    while ((node = tk_list_first(&host->embed->traffic.kinds)) != NULL) {
+        tk_list_remove(node);
+        tk_condition_forget(host->bind->main, &tk_container_of(node, struct row, node)->kind);
     }
 }
 
@@ -317,8 +323,8 @@ static void fill(struct row *row, struct tasklet_host *host, const struct taskle
     row->given = given;
     row->host = host;
     set_params(row);
-    row->kind.name = given->name;
-    row->kind.brief = given->brief != NULL ? given->brief : "";
+    row->kind.name = strcpy(row->name, given->name);
+    row->kind.brief = "";
     row->kind.params = row->params;
     row->kind.fields = fields;
     row->kind.size = state_offset() + given->state_size + alignof(max_align_t) - 1;
@@ -343,13 +349,13 @@ static int add(lua_State *L)
     struct tk_bind *bind = adding->host->bind;
     struct row *row;
 
-    tk_check_open(L, bind);
     tk_bind_push_module(L, bind);
     adding->taken = lua_getfield(L, -1, adding->kind->name) != LUA_TNIL;
     if (!adding->taken) {
-        row = lua_newuserdatauv(L, sizeof *row, 0);
+        row = lua_newuserdatauv(L, sizeof *row + strlen(adding->kind->name) + 1, 0);
         fill(row, adding->host, adding->kind);
         tk_condition_add(L, bind, &row->kind);
+        tk_list_push(&adding->host->embed->traffic.kinds, &row->node);
     }
     return 0;
 }
@@ -368,7 +374,10 @@ int tasklet_kind_add(struct tasklet_host *host, const struct tasklet_kind *kind)
         return tk_set_error(host, TASKLET_EINVAL, "the kind '%s': %s",
                             kind->name != NULL ? kind->name : "", wrong);
     }
-    rc = tk_guarded(host, add, &adding);
+    rc = tk_check_alive(host);
+    if (rc == 0) {
+        rc = tk_guarded(host, add, &adding);
+    }
     if (rc == 0 && adding.taken) {
         return tk_set_error(host, TASKLET_EINVAL, "the module has a '%s' already", kind->name);
     }

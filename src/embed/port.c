@@ -15,7 +15,7 @@
 #include "embed/traffic.h"
 
 /* Parcels that are opened in one turn of the loop. */
-#define TURN_PARCELS 1024
+#define TURN_PARCELS 4096
 
 struct tasklet_port {
     atomic_size_t uses;               /* of this memory */
@@ -104,7 +104,7 @@ bool tk_port_put(struct tasklet_port *port, struct tk_parcel *parcel)
 
 struct tasklet_port *tasklet_port_new(struct tasklet_host *host)
 {
-    struct tasklet_port *port = host->bind == NULL ? NULL : tk_port_take(host);
+    struct tasklet_port *port = tk_check_alive(host) < 0 ? NULL : tk_port_take(host);
 
     if (port != NULL) {
         atomic_fetch_add(&port->held, 1);
@@ -159,34 +159,32 @@ static struct tk_parcel *turn_round(struct tk_parcel *last)
     return first;
 }
 
-static struct tk_parcel *take(struct tk_traffic *traffic)
-{
-    struct tk_parcel *parcel = traffic->come;
-
-    if (parcel == NULL && traffic->port != NULL) {
-        parcel =
-            turn_round(atomic_exchange_explicit(&traffic->port->last, NULL, memory_order_acq_rel));
-    }
-    if (parcel != NULL) {
-        traffic->come = parcel->next;
-    }
-    return parcel;
-}
-
-/* A bounded number of them, so that those who send without end starve nobody. */
+/*
+ * A bounded number of them, so that those who send without end starve nobody. What has been put
+ * meanwhile waits for the next turn: to look at the stack again and again would only slow down
+ * those who put something onto it.
+ */
 void tk_traffic_come(struct tasklet_host *host)
 {
     struct tk_traffic *traffic = traffic_of(host);
+    bool left = traffic->come != NULL; /* of the last turn: this one does not look at the stack */
 
-    for (int i = 0; i < TURN_PARCELS && !host->freeing; i++) {
-        struct tk_parcel *parcel = take(traffic);
+    if (traffic->port == NULL) {
+        return;
+    }
+    if (!left) {
+        traffic->come =
+            turn_round(atomic_exchange_explicit(&traffic->port->last, NULL, memory_order_acq_rel));
+    }
+    for (int i = 0; i < TURN_PARCELS && !host->freeing && traffic->come != NULL; i++) {
+        struct tk_parcel *parcel = traffic->come;
 
-        if (parcel == NULL) {
-            return;
-        }
+        traffic->come = parcel->next;
         parcel->kind->open(host, parcel);
     }
-    tk_loop_wake(&host->loop);
+    if (traffic->come != NULL || (left && atomic_load(&traffic->port->last) != NULL)) {
+        tk_loop_wake(&host->loop); /* whoever has put something has done so, but that was earlier */
+    }
 }
 
 void tk_traffic_init(struct tk_traffic *traffic)
@@ -195,6 +193,7 @@ void tk_traffic_init(struct tk_traffic *traffic)
     tk_list_init(&traffic->pendings);
     tk_list_init(&traffic->left);
     tk_list_init(&traffic->functions);
+    tk_list_init(&traffic->kinds);
     tk_list_init(&traffic->conditions);
 }
 

@@ -291,7 +291,6 @@ static int kill_it(lua_State *L)
     struct tk_bind *bind = work->host->bind;
     struct tk_body *body = work->t->body;
 
-    tk_check_open(L, bind);
     push(L, work->t);
     bind->sched->current = work->current; /* that one is told at its next wait */
     if (body->task.begun && !body->begun) {
@@ -307,10 +306,10 @@ int tasklet_kill(struct tasklet *t)
 {
     struct work work = {0};
     struct tk_batch batch;
-    int rc;
+    int rc = t->host != NULL ? tk_check_alive(t->host) : TASKLET_ECLOSED;
 
-    if (t->host == NULL || t->host->bind == NULL) {
-        return TASKLET_ECLOSED;
+    if (rc < 0) {
+        return rc;
     }
     work.current = t->host->bind->sched->current;
     tk_sched_aside(t->host->bind->sched, &batch);
@@ -366,8 +365,12 @@ int tasklet_on_end(struct tasklet *t, void (*on_end)(void *context, struct taskl
                    void *context)
 {
     struct work work = {.on_end = on_end, .context = context};
+    int rc = t->host != NULL ? tk_check_alive(t->host) : TASKLET_ECLOSED;
 
-    return do_work(&work, t, tell);
+    if (rc == 0 && on_end == NULL) {
+        rc = tk_set_error(t->host, TASKLET_EINVAL, "there is nothing to be called");
+    }
+    return rc < 0 ? rc : do_work(&work, t, tell);
 }
 
 /* ---- ids ---- */

@@ -157,10 +157,10 @@ static int give_protected(lua_State *L, struct call *call, int top)
     return lua_pcall(L, lua_gettop(L) - top - 1, 0, 0);
 }
 
-/* Pushes the table of references, the function and the arguments, if that needs no memory. */
-static enum tk_pushed push_lightly(lua_State *L, struct call *call)
+/* Pushes the table of references, to `table`, the function and the arguments, if that needs no
+ * memory. */
+static enum tk_pushed push_lightly(lua_State *L, struct call *call, int table)
 {
-    int table = lua_gettop(L) + 1;
     enum tk_pushed pushed;
 
     if (call->count > LUA_MINSTACK || !lua_checkstack(L, LUA_MINSTACK + 4)) {
@@ -178,10 +178,10 @@ static enum tk_pushed push_lightly(lua_State *L, struct call *call)
 }
 
 /* What has been pushed lightly is called; what it gives mostly needs no memory either. */
-static int call_lightly(lua_State *L, struct call *call)
+static int call_lightly(lua_State *L, struct call *call, int table)
 {
     struct tasklet_host *host = call->host;
-    int first = lua_gettop(L) - call->count, status;
+    int first = table + 1, status;
     struct tk_outer outer;
 
     tk_enter(host, &outer);
@@ -189,13 +189,13 @@ static int call_lightly(lua_State *L, struct call *call)
     call->given = lua_gettop(L) - first + 1;
     for (int i = 0; status == LUA_OK && i < call->given && i < call->max; i++) {
         if (!tk_value_take(L, first + i, &call->results[i])) {
-            status = give_protected(L, call, first - 1);
+            status = give_protected(L, call, table);
             break;
         }
     }
     tk_leave(host, &outer);
     status = status == LUA_OK ? 0 : tk_failed(host, L, status);
-    lua_settop(L, first - 2);
+    lua_settop(L, table - 1);
     return tk_host_settle(host) ? TASKLET_ECLOSED : status;
 }
 
@@ -205,7 +205,7 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
 {
     struct call call = {host, function, args, count, results, max, 0, NULL};
     lua_State *L = host->bind != NULL && !host->freeing ? host->bind->main : NULL;
-    int rc;
+    int table = L != NULL ? lua_gettop(L) + 1 : 0, rc;
 
     if (count < 0 || max < 0 || function == NULL) {
         return tk_set_error(host, TASKLET_EINVAL, NULL);
@@ -213,8 +213,8 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
     for (int i = 0; i < max; i++) {
         results[i] = tasklet_nil();
     }
-    rc = L != NULL && push_lightly(L, &call) == TK_PUSHED ? call_lightly(L, &call)
-                                                          : tk_guarded(host, call_it, &call);
+    rc = L != NULL && push_lightly(L, &call, table) == TK_PUSHED ? call_lightly(L, &call, table)
+                                                                 : tk_guarded(host, call_it, &call);
     if (rc == 0 && call.wrong == NULL) {
         return call.given;
     }
@@ -295,7 +295,6 @@ static int start_body(lua_State *L)
     struct tasklet_host *host = start->host;
     struct tk_body *body;
 
-    tk_check_open(L, host->bind);
     body = make_body(L, start);
     if (body == NULL) {
         return 0;
@@ -329,8 +328,11 @@ int tasklet_start(struct tasklet_host *host, const struct tasklet_start_options 
 {
     struct tasklet_start_options defaults;
     struct start start = {host, options, function, args, count, NULL, NULL, out != NULL, NULL};
-    int rc;
+    int rc = tk_check_alive(host);
 
+    if (rc < 0) {
+        return rc;
+    }
     if (options == NULL) {
         tasklet_start_options_init(&defaults);
         start.options = &defaults;

@@ -42,7 +42,8 @@ struct tk_traffic {
     struct tk_list pendings;   /* struct tasklet_pending: somebody waits */
     struct tk_list left;       /* nobody waits any more, and that has not been told yet */
     struct tk_list functions;  /* the program's, in scripts */
-    struct tk_list conditions; /* of the program's kinds */
+    struct tk_list kinds;      /* the program's */
+    struct tk_list conditions; /* of these */
 };
 
 void tk_traffic_init(struct tk_traffic *traffic);

@@ -29,23 +29,29 @@ RAISES void tk_values_open(lua_State *L, struct tasklet_host *host)
 
 /* ---- references ---- */
 
-static long long number_of(const struct tk_embed *embed, uint32_t slot)
+/* The first reference of a slot, which is in its first generation. */
+static long long first_reference(const struct tk_embed *embed, uint32_t slot)
 {
     unsigned long long host = embed->number & ((1u << HOST_BITS) - 1);
 
-    return (long long)(host << (SLOT_BITS + GENERATION_BITS) |
-                       (unsigned long long)embed->slots[slot].generation << SLOT_BITS | slot);
+    return (long long)(host << (SLOT_BITS + GENERATION_BITS) | slot);
 }
 
 /* The slot that a reference means; TAKEN: none. */
-static uint32_t slot_of(const struct tk_embed *embed, long long reference)
+static inline uint32_t slot_of(const struct tk_embed *embed, long long reference)
 {
     uint32_t slot = (uint32_t)reference & ((1u << SLOT_BITS) - 1);
 
-    return slot < embed->slot_count && embed->slots[slot].next == TAKEN &&
-                   number_of(embed, slot) == reference
+    return slot < embed->slot_count && embed->slots[slot].reference == reference &&
+                   embed->slots[slot].next == TAKEN
                ? slot
                : TAKEN;
+}
+
+/* Is it of its slot's last generation? */
+static bool is_last(long long reference)
+{
+    return (reference >> SLOT_BITS & ((1 << GENERATION_BITS) - 1)) == (1 << GENERATION_BITS) - 1;
 }
 
 /* Sees to it that there is a vacant slot. */
@@ -82,11 +88,11 @@ RAISES long long tk_reference_make(lua_State *L, struct tasklet_host *host)
     if (embed->vacant != 0) {
         embed->vacant = embed->slots[slot].next;
     } else {
-        embed->slots[slot].generation = 0;
+        embed->slots[slot].reference = first_reference(embed, slot);
         embed->slot_count++;
     }
     embed->slots[slot].next = TAKEN;
-    return number_of(embed, slot);
+    return embed->slots[slot].reference;
 }
 
 bool tk_reference_push(lua_State *L, const struct tasklet_host *host, long long reference)
@@ -119,7 +125,8 @@ void tk_reference_drop(struct tasklet_host *host, long long reference)
         lua_pop(L, 1);
     }
     embed->slots[slot].next = 0;
-    if (++embed->slots[slot].generation < 1u << GENERATION_BITS) {
+    if (!is_last(reference)) {
+        embed->slots[slot].reference += 1LL << SLOT_BITS;
         embed->slots[slot].next = embed->vacant;
         embed->vacant = slot + 1;
     }
@@ -231,10 +238,11 @@ static int type_of(lua_State *L, const struct tasklet_host *host, int index)
 RAISES void tk_value_lend(lua_State *L, struct tasklet_host *host, int index,
                           struct tasklet_value *out)
 {
+    long long reference;
+
     if (tk_value_take(L, index, out)) {
         return;
     }
-    *out = tasklet_nil();
     if (lua_type(L, index) == LUA_TSTRING) {
         size_t length;
         const char *bytes = lua_tolstring(L, index, &length);
@@ -243,7 +251,9 @@ RAISES void tk_value_lend(lua_State *L, struct tasklet_host *host, int index,
         return;
     }
     lua_pushvalue(L, index);
-    out->as.reference = tk_reference_make(L, host);
+    reference = tk_reference_make(L, host);
+    *out = tasklet_nil();
+    out->as.reference = reference;
     out->type = type_of(L, host, index);
 }
 

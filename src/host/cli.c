@@ -59,6 +59,11 @@ static void set_virtual_time(struct tk_cli *cli)
     cli->virtual_time = true;
 }
 
+static void set_blocking_io(struct tk_cli *cli)
+{
+    cli->blocking_io = true;
+}
+
 static bool set_seed(struct tk_cli *cli, const char *value)
 {
     char *end;
@@ -79,6 +84,8 @@ static const struct long_option {
 } long_options[] = {
     {"--help", "-h", "show this text", set_help, NULL},
     {"--version", "-V", "show the version alone and do nothing else", set_only_version, NULL},
+    {"--blocking-io", NULL, "os.execute, io.popen and reading io.stdin stop all tasklets",
+     set_blocking_io, NULL},
     {"--no-warnings", NULL, "keep warnings off until -W or warn(\"@on\")", set_no_warnings, NULL},
     {"--seed", NULL, "N: draw the order of tasklets that are ready together", NULL, set_seed},
     {"--slice", NULL, "MS: preempt tasklets that run longer without waiting", NULL, set_slice},

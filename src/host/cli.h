@@ -16,7 +16,7 @@ struct tk_cli {
     bool test;  /* it is the verb "test" */
     bool stop;  /* "--" stood before the script: a "-" is then a file of that name */
     bool execute, interactive, version, ignore_environment; /* -e, -i, -v (-i implies it), -E */
-    bool help, only_version, no_warnings;
+    bool help, only_version, no_warnings, blocking_io;
     double slice;     /* --slice: milliseconds; 0: none */
     double warn_slow; /* --warn-slow: milliseconds; 0: off */
     bool virtual_time, seeded;

@@ -5,6 +5,7 @@
  * outside of the main tasklet, where all of it may wait: LUA_INIT, -e, -l, the script and the
  * prompt. Ends with the status that the host gives, the host freed first and then the state.
  */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "host/cli.h"
 #include "host_run.h"
@@ -20,6 +22,14 @@
 /* For the signal handler alone, which is given nothing but the signal. */
 static struct tasklet_host *volatile running;
 static pthread_t thread; /* the host's */
+
+/* Who started the program may have closed these: then nothing else is to get their numbers. */
+static void open_standard(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+    }
+}
 
 /* A shell says of a child that a signal ended: 128 and the signal. SA_RESETHAND has put the default
  * action back, so a second signal ends the program at once. */
@@ -59,6 +69,15 @@ static void set_dump_signal(bool on)
     sigemptyset(&action.sa_mask);
     thread = pthread_self();
     sigaction(SIGUSR1, &action, NULL);
+}
+
+/* Whoever started this program may have it ignore the ends of children: then the system keeps from
+ * everybody how they ended. */
+static void mind_children(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
 }
 
 static void on_dump(void *context, const char *text)
@@ -173,10 +192,12 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     options.virtual_time = cli->virtual_time;
     options.seeded = cli->seeded;
     options.seed = cli->seed;
+    options.waiting_io = !cli->blocking_io;
     struct tasklet_host *host;
     int status = tasklet_host_new(&options, &host);
     if (status < 0) return status;
 
+    mind_children();
     set_signals(host);
     set_dump_signal(true);
     if (call_protected(L, push_body, cli, 3) < 0) {
@@ -194,6 +215,7 @@ static int run_host(lua_State *L, struct tk_cli *cli)
 int main(int argc, char **argv)
 {
     struct tk_cli cli;
+    open_standard();
     if (tk_cli_parse(&cli, argc, argv) < 0) {
         tk_cli_complain(&cli);
         return EXIT_FAILURE;

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The smallest block; and the largest that is kept while it is empty. */
+/* The smallest block. */
 #define SMALLEST 256
-#define KEPT 4096
 
 char *tk_bytes_room(struct tk_bytes *bytes, size_t count)
 {
@@ -39,29 +38,6 @@ char *tk_bytes_room(struct tk_bytes *bytes, size_t count)
     bytes->start = 0;
     bytes->end = used;
     return bytes->data + used;
-}
-
-bool tk_bytes_add(struct tk_bytes *bytes, const char *data, size_t count)
-{
-    char *room = count == 0 ? NULL : tk_bytes_room(bytes, count);
-
-    if (room == NULL) {
-        return count == 0;
-    }
-    memcpy(room, data, count);
-    bytes->end += count;
-    return true;
-}
-
-void tk_bytes_drop(struct tk_bytes *bytes, size_t count)
-{
-    bytes->start += count;
-    if (bytes->start == bytes->end) {
-        bytes->start = bytes->end = 0;
-        if (bytes->size > KEPT) {
-            tk_bytes_finish(bytes);
-        }
-    }
 }
 
 void tk_bytes_finish(struct tk_bytes *bytes)

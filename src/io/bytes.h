@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct tk_bytes {
     char *data;
@@ -23,11 +24,39 @@ static inline size_t tk_bytes_count(const struct tk_bytes *bytes)
 char *tk_bytes_room(struct tk_bytes *bytes, size_t count);
 
 /* Adds bytes at the end. False: no memory, and nothing is added. */
-bool tk_bytes_add(struct tk_bytes *bytes, const char *data, size_t count);
+static inline bool tk_bytes_add(struct tk_bytes *bytes, const char *data, size_t count)
+{
+    char *room = bytes->data + bytes->end;
+
+    if (count > bytes->size - bytes->end) {
+        room = tk_bytes_room(bytes, count);
+        if (room == NULL) {
+            return false;
+        }
+    }
+    if (count > 0) {
+        memcpy(room, data, count);
+    }
+    bytes->end += count;
+    return true;
+}
+
+/* It is empty: what was large is given back. */
+void tk_bytes_finish(struct tk_bytes *bytes);
+
+/* The largest block that is kept while it is empty. */
+#define TK_BYTES_KEPT 4096
 
 /* Takes so many away at the start. */
-void tk_bytes_drop(struct tk_bytes *bytes, size_t count);
-
-void tk_bytes_finish(struct tk_bytes *bytes);
+static inline void tk_bytes_drop(struct tk_bytes *bytes, size_t count)
+{
+    bytes->start += count;
+    if (bytes->start == bytes->end) {
+        bytes->start = bytes->end = 0;
+        if (bytes->size > TK_BYTES_KEPT) {
+            tk_bytes_finish(bytes);
+        }
+    }
+}
 
 #endif

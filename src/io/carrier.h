@@ -36,6 +36,11 @@ struct tk_sink_ops {
     void (*ended)(struct tk_sink *sink, int error);
     /* It would take bytes again. If it cannot, `write` says why. */
     void (*drained)(struct tk_sink *sink);
+    /* What had to be agreed upon first is (0); or it cannot be: an error, which is the stream's
+     * from now on. From those carriers only that say so when they are made. */
+    void (*opened)(struct tk_sink *sink, int error);
+    /* Says in words why an error comes. */
+    void (*reason)(struct tk_sink *sink, const char *text);
     /* The loop goes: the carrier is closed, and frees itself. */
     void (*lost)(struct tk_sink *sink);
 };

@@ -10,6 +10,8 @@ const char *tk_io_name(int error, char *text, size_t size)
         return "timeout";
     case TK_IO_CLOSED:
         return "closed";
+    case TK_IO_TLS:
+        return "tls";
     default:
         return uv_err_name_r(error, text, size); /* "Unknown system error -999" if there is none */
     }
@@ -22,6 +24,8 @@ const char *tk_io_text(int error, char *text, size_t size)
         return "timeout";
     case TK_IO_CLOSED:
         return "closed";
+    case TK_IO_TLS:
+        return "TLS has failed";
     default:
         return uv_strerror_r(error, text, size);
     }

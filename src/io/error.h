@@ -1,4 +1,4 @@
-/* Errors of this room: libuv's negative codes, and two of our own; and their names. */
+/* Errors of this room: libuv's negative codes, and some of our own; and their names. */
 #ifndef TK_IO_ERROR_H
 #define TK_IO_ERROR_H
 
@@ -8,6 +8,7 @@
 enum {
     TK_IO_TIMEOUT = -20001,
     TK_IO_CLOSED = -20002,
+    TK_IO_TLS = -20003,
     TK_IO_AGAIN = -EAGAIN,     /* not now */
     TK_IO_NOT_THAT = -ENOTSUP, /* not on a stream of this sort */
 };

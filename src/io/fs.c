@@ -460,6 +460,18 @@ static int remove_in(struct tk_fs *fs, int fd)
     return error;
 }
 
+/* A pipe that nobody writes to yet is open at once; no terminal becomes ours. */
+static int open_file(struct tk_fs *fs)
+{
+    struct stat there;
+
+    fs->fd = open(fs->path, fs->open | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, fs->mode);
+    if (fs->fd < 0) {
+        return errno;
+    }
+    return fstat(fs->fd, &there) == 0 && S_ISDIR(there.st_mode) ? EISDIR : 0;
+}
+
 static int make_tempdir(struct tk_fs *fs)
 {
     static const char suffix[] = "XXXXXX";
@@ -507,6 +519,9 @@ static void run(struct tk_job *job)
     case TK_FS_REMOVE:
         fs->error = remove_at(fs, AT_FDCWD, fs->path);
         break;
+    case TK_FS_OPEN:
+        fs->error = open_file(fs);
+        break;
     case TK_FS_TEMPDIR:
         fs->error = make_tempdir(fs);
         break;
@@ -520,8 +535,8 @@ static void destroy(struct tk_job *job)
 
 static void phrase(const struct tk_job *job, char *text, size_t size)
 {
-    static const char *const verbs[] = {"read_file", "write_file", "stat",   "readdir",
-                                        "mkdir",     "rename",     "remove", "tempdir"};
+    static const char *const verbs[] = {"read_file", "write_file", "stat", "readdir", "mkdir",
+                                        "rename",    "remove",     "open", "tempdir"};
     const struct tk_fs *fs = (const struct tk_fs *)job;
 
     snprintf(text, size, "%s: %s", verbs[fs->op], fs->path);
@@ -539,6 +554,7 @@ struct tk_fs *tk_fs_new(enum tk_fs_op op, const char *path, const char *other, c
     fs->job.destroy = destroy;
     fs->job.phrase = phrase;
     fs->op = op;
+    fs->fd = -1;
     fs->path = strdup(path);
     fs->other = other == NULL ? NULL : strdup(other);
     fs->data = data == NULL || length == 0 ? NULL : malloc(length);
@@ -561,6 +577,9 @@ void tk_fs_free(struct tk_fs *fs)
     }
     for (size_t i = 0; i < fs->count; i++) {
         free(fs->entries[i].name);
+    }
+    if (fs->fd >= 0) {
+        close(fs->fd);
     }
     free(fs->entries);
     free(fs->path);

@@ -16,6 +16,7 @@ enum tk_fs_op {
     TK_FS_MKDIR,
     TK_FS_RENAME,  /* to `other` */
     TK_FS_REMOVE,  /* a file or a directory that is empty */
+    TK_FS_OPEN,    /* with `open`; the descriptor: into `fd` */
     TK_FS_TEMPDIR, /* `path` is how it begins; its path: into `other` */
 };
 
@@ -38,6 +39,8 @@ struct tk_fs {
     unsigned flags; /* enum tk_fs_flags */
     unsigned mode;  /* of what is made */
     int error;      /* an errno; 0: none */
+    int open;       /* OPEN: flags of open() */
+    int fd;         /* OPEN: -1: none; closed with it */
     char *path, *other;
     char *data;
     size_t length;

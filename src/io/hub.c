@@ -77,17 +77,17 @@ static void close_part(struct tk_loop_part *part)
     while ((node = tk_list_first(&hub->handles)) != NULL) {
         struct tk_hub_handle *handle = tk_container_of(node, struct tk_hub_handle, node);
 
-        handle->close(handle);
         tk_list_remove(node);
+        handle->close(handle);
     }
     uv_close((uv_handle_t *)&hub->prepare, on_closed);
 }
 
 static bool owns(const uv_handle_t *handle)
 {
-    return handle->type == UV_PREPARE
-               ? ((const uv_prepare_t *)handle)->prepare_cb == on_prepare
-               : tk_raw_owns(handle) || tk_socket_owns(handle) || tk_dial_owns(handle);
+    return handle->type == UV_PREPARE ? ((const uv_prepare_t *)handle)->prepare_cb == on_prepare
+                                      : tk_raw_owns(handle) || tk_socket_owns(handle) ||
+                                            tk_dial_owns(handle) || tk_watch_owns(handle);
 }
 
 struct tk_hub *tk_hub_of(struct tk_loop *loop)

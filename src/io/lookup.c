@@ -15,6 +15,7 @@
 struct tk_lookup_request {
     struct tk_hub_handle handle;
     uv_getaddrinfo_t request;
+    struct tk_loop *loop;
     struct tk_lookup *lookup; /* NULL: nobody wants to know */
 };
 
@@ -24,6 +25,7 @@ static void on_found(uv_getaddrinfo_t *handle, int status, struct addrinfo *foun
     struct tk_lookup *lookup = request->lookup;
 
     tk_list_remove(&request->handle.node);
+    request->loop->jobs--;
     free(request);
     if (lookup == NULL) {
         uv_freeaddrinfo(found);
@@ -79,6 +81,8 @@ int tk_lookup_start(struct tk_lookup *lookup, struct tk_sched *sched, const char
         free(request);
         return rc;
     }
+    request->loop = loop;
+    loop->jobs++;
     request->lookup = lookup;
     request->handle.close = leave;
     tk_list_push(&hub->handles, &request->handle.node);

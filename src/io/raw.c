@@ -37,25 +37,25 @@ struct patience {
 };
 
 struct raw {
-    struct tk_carrier carrier;
     struct tk_hub_handle handle;
+    uv_poll_t poll; /* libuv looks at its end, so that the next ones are near */
+    struct tk_carrier carrier;
     struct tk_loop *loop;
-    uv_poll_t poll;
     int fd;
     enum tk_stream_kind kind;
-    int interest;         /* what `poll` is started for */
-    bool wants_in : 1;    /* the sink wants bytes */
-    bool wants_out : 1;   /* something is to be sent */
-    bool ended : 1;       /* no more will come */
-    bool closed : 1;      /* it has no sink any more */
-    bool blocking : 1;    /* the descriptor may block: reads and writes come after a poll only */
-    bool reading : 1;     /* a file: bytes are being handed up */
-    bool left : 1;        /* the loop goes */
-    bool held : 1;        /* the handle keeps the loop going */
+    int interest;       /* what `poll` is started for */
+    bool wants_in : 1;  /* the sink wants bytes */
+    bool wants_out : 1; /* something is to be sent */
+    bool ended : 1;     /* no more will come */
+    bool closed : 1;    /* it has no sink any more */
+    bool blocking : 1;  /* the descriptor may block: reads and writes come after a poll only */
+    bool reading : 1;   /* a file: bytes are being handed up */
+    bool left : 1;      /* the loop goes */
+    bool held : 1;      /* the handle keeps the loop going */
+    int count;          /* of descriptors that have come */
+    int come[DESCRIPTORS];
     struct tk_bytes rest; /* closed: what is still to be sent */
     struct patience *patience;
-    int count; /* of descriptors that have come */
-    int come[DESCRIPTORS];
 };
 
 static const struct tk_carrier_ops ops;
@@ -357,6 +357,7 @@ static int start(struct tk_carrier *carrier)
 
     raw->wants_in = true;
     if (raw->kind == TK_STREAM_FILE) {
+        raw->ended = false; /* it may be longer by now */
         read_file(raw);
     } else {
         set_interest(raw, false);
@@ -659,8 +660,8 @@ int tk_raw_new(struct tk_loop *loop, int fd, enum tk_stream_kind *kind, bool sha
     }
     if (rc < 0) {
         free(raw);
-        if (rc != UV_EBADF) {
-            close(fd);
+        if (rc != UV_EBADF && rc != UV_EEXIST) {
+            close(fd); /* else it is no descriptor, or that of another handle */
         }
         return rc;
     }

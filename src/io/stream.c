@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,9 +93,35 @@ static void drained(struct tk_sink *sink)
     went(stream); /* nothing may have been left to flush */
 }
 
+static void opened(struct tk_sink *sink, int error)
+{
+    struct tk_stream *stream = (struct tk_stream *)sink;
+
+    stream->shakes = false;
+    if (error != 0) {
+        stream->ended = true;
+        stream->in_error = stream->out_error = error;
+        tk_bytes_finish(&stream->out);
+    }
+    tk_gate_fire(&stream->opening, stream->sched);
+    if (error != 0) {
+        came(stream);
+        went(stream);
+    }
+}
+
+static void reason(struct tk_sink *sink, const char *text)
+{
+    struct tk_stream *stream = (struct tk_stream *)sink;
+
+    free(stream->reason);
+    stream->reason = strdup(text);
+}
+
 /* Everybody goes on. */
 static void wake_all(struct tk_stream *stream)
 {
+    tk_gate_fire(&stream->opening, stream->sched);
     tk_gate_fire(&stream->reading, stream->sched);
     tk_gate_fire(&stream->writing, stream->sched);
     tk_gate_fire(&stream->readable, stream->sched);
@@ -109,13 +136,14 @@ static void forget(struct tk_stream *stream)
     stream->cursor = stream->scanned = 0;
     stream->carrier = NULL;
     stream->hub = NULL;
+    stream->shakes = false;
+    free(stream->reason);
+    stream->reason = NULL;
 }
 
-/* The loop goes. What a program has written to its output gets there, as stdio's does. */
-static void lost(struct tk_sink *sink)
+/* What a program has written to its output gets there though the program ends, as stdio's does. */
+static void drain(struct tk_stream *stream)
 {
-    struct tk_stream *stream = (struct tk_stream *)sink;
-
     while (stream->prompt && tk_bytes_count(&stream->out) > 0 && stream->out_error == 0) {
         struct pollfd fd = {.fd = tk_stream_descriptor(stream), .events = POLLOUT};
 
@@ -125,6 +153,14 @@ static void lost(struct tk_sink *sink)
         stream->blocked = false;
         tk_stream_flush(stream);
     }
+}
+
+/* The loop goes. */
+static void lost(struct tk_sink *sink)
+{
+    struct tk_stream *stream = (struct tk_stream *)sink;
+
+    drain(stream);
     forget(stream);
 }
 
@@ -132,6 +168,8 @@ static const struct tk_sink_ops sink_ops = {
     .received = received,
     .ended = ended,
     .drained = drained,
+    .opened = opened,
+    .reason = reason,
     .lost = lost,
 };
 
@@ -198,6 +236,13 @@ bool tk_stream_met(struct tk_stream *stream)
     }
 }
 
+void tk_stream_look_again(struct tk_stream *stream)
+{
+    if (stream->kind == TK_STREAM_FILE && stream->ended) {
+        stream->ended = stream->started = false;
+    }
+}
+
 void tk_stream_want(struct tk_stream *stream, enum tk_want want, size_t count)
 {
     stream->want = want;
@@ -221,6 +266,25 @@ void tk_stream_consume(struct tk_stream *stream)
 void tk_stream_unread(struct tk_stream *stream)
 {
     stream->cursor = stream->scanned = 0;
+}
+
+bool tk_stream_give_back(struct tk_stream *stream, const char *data, size_t count)
+{
+    struct tk_bytes all = {0};
+
+    if (stream->carrier == NULL || count == 0) {
+        return true;
+    }
+    if (!tk_bytes_add(&all, data, count) ||
+        !tk_bytes_add(&all, stream->in.data + stream->in.start, tk_bytes_count(&stream->in))) {
+        tk_bytes_finish(&all);
+        return false;
+    }
+    tk_bytes_finish(&stream->in);
+    stream->in = all;
+    stream->cursor = stream->scanned = 0;
+    tk_gate_fire(&stream->readable, stream->sched);
+    return true;
 }
 
 bool tk_stream_is_readable(const struct tk_stream *stream)
@@ -414,6 +478,13 @@ static void describe_writable(const struct tk_gate *gate, char *text, size_t siz
     tk_stream_describe(tk_container_of(gate, const struct tk_stream, writable), text, size);
 }
 
+static void describe_opening(const struct tk_gate *gate, char *text, size_t size)
+{
+    describe("beginning TLS with", tk_container_of(gate, const struct tk_stream, opening), text,
+             size);
+}
+
+static const struct tk_gate_ops opening_ops = {.describe = describe_opening};
 static const struct tk_gate_ops reading_ops = {
     .came = reader_came, .gone = reader_gone, .describe = describe_reading};
 static const struct tk_gate_ops writing_ops = {.gone = writer_gone, .describe = describe_writing};
@@ -433,6 +504,7 @@ void tk_stream_init(struct tk_stream *stream)
     tk_gate_init(&stream->writing, &writing_ops);
     tk_gate_init(&stream->readable, &readable_ops);
     tk_gate_init(&stream->writable, &writable_ops);
+    tk_gate_init(&stream->opening, &opening_ops);
 }
 
 int tk_stream_attach(struct tk_stream *stream, struct tk_sched *sched, struct tk_carrier *carrier,
@@ -496,7 +568,12 @@ void tk_stream_replace(struct tk_stream *stream, struct tk_carrier *carrier)
  * to become that of something else. */
 static void close_standard(int fd)
 {
-    int null = open("/dev/null", (fd == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    int null;
+
+    if (fd == 1) {
+        fflush(stdout);
+    }
+    null = open("/dev/null", (fd == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 
     if (null >= 0) {
         dup2(null, fd);
@@ -504,24 +581,36 @@ static void close_standard(int fd)
     }
 }
 
-void tk_stream_close(struct tk_stream *stream)
+static void close_stream(struct tk_stream *stream)
 {
     struct tk_carrier *carrier = stream->carrier;
 
-    if (carrier == NULL) {
-        return;
-    }
     tk_stream_flush(stream);
     if (stream->out_error != 0) {
         tk_bytes_finish(&stream->out);
     }
     stream->carrier = NULL;
     carrier->ops->close(carrier, &stream->out);
-    if (stream->standard >= 0) {
-        close_standard(stream->standard);
-    }
     forget(stream);
     wake_all(stream);
+}
+
+void tk_stream_close(struct tk_stream *stream)
+{
+    if (stream->carrier != NULL) {
+        close_stream(stream);
+        if (stream->standard >= 0) {
+            close_standard(stream->standard);
+        }
+    }
+}
+
+void tk_stream_collect(struct tk_stream *stream)
+{
+    if (stream->carrier != NULL) {
+        drain(stream);
+        close_stream(stream);
+    }
 }
 
 int tk_stream_descriptor(const struct tk_stream *stream)
@@ -557,7 +646,7 @@ void tk_stream_describe(const struct tk_stream *stream, char *text, size_t size)
     if (stream->standard >= 0) {
         name = standard[stream->standard];
     }
-    used = snprintf(text, size, "%s", name);
+    used = snprintf(text, size, "%s%s", stream->secure ? "tls " : "", name);
     if (fd < 0) {
         snprintf(text + used, size - (size_t)used, " (closed)");
     } else if (stream->kind == TK_STREAM_TCP || stream->kind == TK_STREAM_UNIX) {

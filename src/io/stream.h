@@ -35,35 +35,42 @@ enum tk_want {
 /* Bytes that are read ahead of those who want them. */
 #define TK_STREAM_AHEAD 65536
 
+/* In the order in which a request and its answer come to it, for there may be thousands. */
 struct tk_stream {
-    struct tk_sink sink; /* first */
-    struct tk_sched *sched;
-    struct tk_hub *hub;
+    struct tk_sink sink;        /* first */
     struct tk_carrier *carrier; /* NULL: closed */
-    enum tk_stream_kind kind;
-    struct tk_bytes in, out;
+    struct tk_bytes in;
     struct tk_gate reading;  /* the verb that reads */
-    struct tk_gate writing;  /* those that write, in a line */
     struct tk_gate readable; /* conditions */
-    struct tk_gate writable;
-    struct {
-        struct tk_list node;
-        void (*flush)(struct tk_dirty *dirty);
-    } dirty; /* a struct tk_dirty */
     enum tk_want want;
+    int in_error;  /* no more comes because of this */
+    int out_error; /* no more goes because of this */
+    bool started;  /* the carrier brings bytes */
+    bool ended;    /* all has come */
+    bool blocked;  /* the carrier takes none for now */
+    bool shut;     /* the end has been written */
+    bool prompt;   /* what is written is sent at once */
+    bool shakes;   /* the carrier has not come to terms with its peer yet */
+    bool secure;   /* speaks TLS */
+    bool accepted; /* the peer has connected, not we */
     size_t wanted;
     size_t cursor;  /* of what is in it, so much has been read by the verb that reads */
     size_t scanned; /* behind the cursor, so much has been looked through for the end of a line */
     size_t ahead;
-    int in_error;   /* no more comes because of this */
-    int out_error;  /* no more goes because of this */
-    bool started;   /* the carrier brings bytes */
-    bool ended;     /* all has come */
-    bool blocked;   /* the carrier takes none for now */
-    bool shut;      /* the end has been written */
-    int standard;   /* the descriptor of the process' that it stands for; -1: none */
-    bool prompt;    /* what is written is sent at once */
+    struct tk_sched *sched;
+    struct tk_bytes out;
+    struct tk_gate writing; /* those that write, in a line */
+    struct {
+        struct tk_list node;
+        void (*flush)(struct tk_dirty *dirty);
+    } dirty; /* a struct tk_dirty */
+    struct tk_hub *hub;
     double timeout; /* seconds, of its verbs; negative: none */
+    struct tk_gate writable;
+    struct tk_gate opening; /* verbs that wait until TLS has begun */
+    char *reason;           /* of an error, in words; NULL: it has no other than its own */
+    enum tk_stream_kind kind;
+    int standard; /* the descriptor of the process' that it stands for; -1: none */
 };
 
 /* Makes a blank one: it is closed. */
@@ -85,6 +92,10 @@ void tk_stream_replace(struct tk_stream *stream, struct tk_carrier *carrier);
 /* Closes it: all who wait go on. What is unsent is sent in the background. Idempotent. */
 void tk_stream_close(struct tk_stream *stream);
 
+/* Nobody refers to it any more. As closing it, but the process' own descriptors stay open: others
+ * use them, too. */
+void tk_stream_collect(struct tk_stream *stream);
+
 /* Why nothing can be read, or written, any more; 0: it can. */
 int tk_stream_in_error(const struct tk_stream *stream);
 int tk_stream_out_error(const struct tk_stream *stream);
@@ -95,6 +106,8 @@ const char *tk_stream_data(const struct tk_stream *stream, size_t *count);
 bool tk_stream_line(struct tk_stream *stream, size_t *length);
 /* Is there what a reader wants, or will no more come? */
 bool tk_stream_met(struct tk_stream *stream);
+/* A verb that reads begins: a file that has been read to its end may be longer by now. */
+void tk_stream_look_again(struct tk_stream *stream);
 /* A reader wants that; when it stands at the gate, or has stood there and goes on, it comes. */
 void tk_stream_want(struct tk_stream *stream, enum tk_want want, size_t count);
 void tk_stream_go_on(struct tk_stream *stream);
@@ -103,6 +116,9 @@ void tk_stream_advance(struct tk_stream *stream, size_t count);
 /* The verb is over: what is before the cursor is gone; or is still unread. */
 void tk_stream_consume(struct tk_stream *stream);
 void tk_stream_unread(struct tk_stream *stream);
+
+/* Puts bytes in front of what has come, while no verb reads. False: no memory. */
+bool tk_stream_give_back(struct tk_stream *stream, const char *data, size_t count);
 
 /* Takes what it can of the bytes, for the verb whose turn it is; returns how many. */
 size_t tk_stream_write(struct tk_stream *stream, const char *data, size_t count);

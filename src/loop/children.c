@@ -296,6 +296,48 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
     return 0;
 }
 
+int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pid,
+                      struct tk_fault *fault)
+{
+    struct tk_children *children = children_of(loop);
+    struct tk_child *child;
+
+    if (children == NULL) {
+        return tk_fault_memory(fault);
+    }
+    child = child_new(children, pid, NULL, fault);
+    if (child == NULL) {
+        return fault->code;
+    }
+    if (child->pidfd < 0) {
+        raise(SIGCHLD); /* its own may have come already */
+    }
+    tk_list_push(&child->watches, &watch->node);
+    watch->child = child;
+    return 0;
+}
+
+static void detach_all(struct tk_child *child)
+{
+    while (!tk_list_empty(&child->watches)) {
+        struct tk_list *node = tk_list_first(&child->watches);
+
+        tk_list_remove(node);
+        tk_container_of(node, struct tk_child_watch, node)->child = NULL;
+    }
+}
+
+void tk_children_drop(struct tk_loop *loop, int pid)
+{
+    struct tk_child *child =
+        loop->children == NULL ? NULL : tk_map_get(&loop->children->by_pid, (uintptr_t)pid);
+
+    if (child != NULL) {
+        detach_all(child);
+        child_free(loop->children, child);
+    }
+}
+
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good)
 {
     struct tk_child *child = watch->child;
@@ -335,12 +377,7 @@ void tk_children_close(struct tk_loop *loop)
         if (process != NULL && process->exit_cb == on_exit_of_uv_child) {
             process->exit_cb = child->exit_cb;
         }
-        while (!tk_list_empty(&child->watches)) {
-            struct tk_list *node = tk_list_first(&child->watches);
-
-            tk_list_remove(node);
-            tk_container_of(node, struct tk_child_watch, node)->child = NULL;
-        }
+        detach_all(child);
         tk_fds_detach(loop, &child->ready);
         if (child->pidfd >= 0) {
             close(child->pidfd);

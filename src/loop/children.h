@@ -26,10 +26,20 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
                       struct tk_fault *fault);
 
 /*
+ * The same for a child that has been started just now and that nobody else knows: it is collected
+ * from the loop alone, so that others can be attached meanwhile. 0, or a negative code.
+ */
+int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pid,
+                      struct tk_fault *fault);
+
+/*
  * Nothing happens if it is not attached. Unless `for_good`, a watch stays where libuv is to collect
  * the child, for nobody could learn its status later; it is told as ever.
  */
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good);
+
+/* Detaches all who watch a child that libuv has not started. */
+void tk_children_drop(struct tk_loop *loop, int pid);
 
 /* Is any child watched whose end comes by SIGCHLD? (The others have an armed descriptor, or a
  * handle of libuv's.) */

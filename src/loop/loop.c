@@ -201,6 +201,7 @@ static void on_check(uv_check_t *handle)
     if (tk_runq_count(&sched->ready) == 0) {
         fire_idle(sched);
     }
+    loop->quiet = tk_runq_count(&sched->ready) == 0;
     drain(loop, now);
     if (loop->stuck) {
         loop->stuck = false;
@@ -283,13 +284,17 @@ static bool may_jump(struct tk_loop *loop)
     return next != UINT64_MAX && (next <= loop->leap || !tk_outside_pending(loop));
 }
 
-/* Moves a virtual clock to the first deadline, if it may go there. */
+/* Moves a virtual clock to the first deadline, if it may go there. Who ran last may have raised a
+ * signal; the loop gets that at its next poll. */
 static bool jump(struct tk_loop *loop)
 {
     uint64_t next = tk_wheel_next(&loop->sched.wheel);
 
     if (!may_jump(loop)) {
         return false;
+    }
+    if (!loop->quiet) {
+        return true;
     }
     if (next > loop->alarm) {
         loop->alarmed = true;

@@ -62,15 +62,15 @@ struct tk_loop {
     bool owns;
     bool closing;
     bool summoned;
-    bool orphan;     /* it is to be gone when all is closed */
-    bool inside;     /* a callback of ours is on the C stack */
-    bool polling;    /* libuv is between `prepare` and `check` */
-    bool stuck;      /* as far as `prepare` could see */
-    bool restless;   /* `turned` wants another turn soon, though nobody is ready */
-    bool left;       /* at being stuck, until somebody runs */
-    int open;        /* uv handles not yet closed */
-    size_t expected; /* what the program is to tell of: calls that wait, conditions of its kinds */
-    size_t jobs;     /* requests of ours to libuv's thread pool: io/job.c */
+    bool orphan;   /* it is to be gone when all is closed */
+    bool inside;   /* a callback of ours is on the C stack */
+    bool polling;  /* libuv is between `prepare` and `check` */
+    bool stuck;    /* as far as `prepare` could see */
+    bool restless; /* `turned` wants another turn soon, though nobody is ready */
+    bool left;     /* at being stuck, until somebody runs */
+    bool quiet;    /* nobody ran in the last turn */
+    int open;      /* uv handles not yet closed */
+    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c, io/lookup.c */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
@@ -87,7 +87,7 @@ struct tk_loop {
     struct tk_signals *signals;
     struct tk_list parts; /* struct tk_loop_part */
     struct tk_hub *hub;   /* of the room io; made when first needed */
-    size_t awaited;       /* waits for the world by handles that do not keep the uv loop going */
+    size_t awaited; /* waits for the world that are not seen in what keeps the uv loop going */
     struct tk_watchdog dog;
     struct tk_clock clock;
     uint64_t leap;  /* virtual clock: it jumps up to here, whatever is under way outside */
@@ -118,7 +118,7 @@ static inline uint64_t tk_loop_now(const struct tk_loop *loop)
 /*
  * Makes the clock a virtual one, or real again. A virtual clock stands while somebody is ready.
  * When all wait it jumps to the first deadline, unless something is under way outside: then it
- * flows as the real one does, until that has come.
+ * flows as the real one does, until that has come. A signal that has been raised comes first.
  */
 void tk_loop_set_virtual(struct tk_loop *loop, bool is_virtual);
 

@@ -56,8 +56,7 @@ static bool has_active(const struct tk_loop *loop)
 
 bool tk_outside_pending(struct tk_loop *loop)
 {
-    return loop->expected > 0 || loop->awaited > 0 || is_kept(loop) || tk_fds_armed(loop) ||
-           tk_children_watched(loop);
+    return loop->awaited > 0 || is_kept(loop) || tk_fds_armed(loop) || tk_children_watched(loop);
 }
 
 bool tk_outside_possible(struct tk_loop *loop)

@@ -11,7 +11,7 @@ static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fa
 {
     (void)wait;
     (void)fault;
-    tk_loop_of(sched)->expected++;
+    tk_loop_of(sched)->awaited++;
     return 0;
 }
 
@@ -19,7 +19,7 @@ static void disarm(struct tk_wait *wait, struct tk_sched *sched)
 {
     struct tk_pending_wait *pending = (struct tk_pending_wait *)wait;
 
-    tk_loop_of(sched)->expected--;
+    tk_loop_of(sched)->awaited--;
     pending->left(pending);
 }
 

@@ -1,0 +1,205 @@
+-- tasklet.fs.watch and tasklet.fs.open (contract 11.4).
+local helper = require "spec.helper"
+local tasklet = require "tasklet"
+
+local fs = tasklet.fs
+
+---Runs `f` in a tasklet with a directory of its own.
+---@param f fun(dir: string)
+---@return function
+local function within(f)
+    return function()
+        helper.within_loop(function()
+            local dir = assert(fs.tempdir("tasklet-spec-"))
+            local ok, err = xpcall(f, debug.traceback, dir)
+            assert(fs.remove(dir, { recursive = true }))
+            assert(ok, err)
+        end)
+    end
+end
+
+---@return string # "kind name"
+local function shown(event)
+    return event.kind .. " " .. tostring(event.name)
+end
+
+describe("a watch", function()
+    it("11.4 tells what happens in a directory, in its order", within(function(dir)
+        local w <close> = assert(fs.watch(dir))
+        local t = tasklet.run(function()
+            local seen = {}
+            for event in w do
+                seen[#seen + 1] = shown(event)
+            end
+            return seen
+        end)
+        assert.equal(("watch(%s)"):format(dir), t.waiting_for)
+        assert(fs.write_file(dir .. "/a", "x"))
+        assert(fs.rename(dir .. "/a", dir .. "/b"))
+        assert(fs.remove(dir .. "/b"))
+        assert(fs.mkdir(dir .. "/last"))
+        local last <close> = assert(fs.watch(dir))
+        assert(fs.write_file(dir .. "/end", ""))
+        assert.equal("rename end", shown(last:next()))
+        w:close()
+        assert.same({ "rename a", "change a", "rename a", "rename b", "rename b", "rename last",
+            "rename end" }, t:join())
+    end))
+
+    it("11.4 tells what happens to a file", within(function(dir)
+        local path = dir .. "/file"
+        assert(fs.write_file(path, ""))
+        local w <close> = assert(fs.watch(path))
+        assert(fs.write_file(path, "more", { append = true }))
+        assert.equal("change file", shown(w:next()))
+    end))
+
+    it("11.4 keeps what happens while nobody waits", within(function(dir)
+        local w <close> = assert(fs.watch(dir))
+        local other <close> = assert(fs.watch(dir))
+        for i = 1, 5 do
+            assert(fs.mkdir(dir .. "/" .. i))
+        end
+        for i = 1, 5 do
+            assert.equal("rename " .. i, shown(other:next()))
+        end
+        for i = 1, 5 do
+            assert.equal("rename " .. i, shown(w:next()))
+        end
+    end))
+
+    it("11.4 says so when more has happened than it keeps #slow", within(function(dir)
+        local w <close> = assert(fs.watch(dir))
+        local other <close> = assert(fs.watch(dir))
+        for i = 1, 1100 do
+            assert(fs.mkdir(dir .. "/" .. i))
+            other:next()
+        end
+        for i = 1, 1023 do
+            assert.equal("rename " .. i, shown(w:next()))
+        end
+        assert.equal("overflow nil", shown(w:next()))
+        assert(fs.mkdir(dir .. "/again"))
+        assert.equal("rename again", shown(w:next()))
+    end))
+
+    it("11.4 is a wait condition among others", within(function(dir)
+        local w <close> = assert(fs.watch(dir))
+        local call = tasklet.WaitForCall()
+        tasklet.run(function() assert(fs.mkdir(dir .. "/a")) end)
+        assert.equal(w, tasklet.wait(w, call))
+        assert.equal("a", w.name)
+        assert.equal("rename", w.kind)
+        tasklet.later(0, call)
+        assert.equal(call, tasklet.wait(w, call))
+        tasklet.later(0, w.close, w)
+        assert.equal(w, tasklet.wait(w, call))
+        assert.is_nil(w.kind)
+        assert.is_nil(w:next())
+    end))
+
+    it("11 ends at once by a kill, and by its own close twice", within(function(dir)
+        local w = assert(fs.watch(dir))
+        local t = tasklet.run(w.next, w)
+        t:kill()
+        assert.is_true(t:has_finished())
+        assert(fs.mkdir(dir .. "/a"))
+        assert.equal("rename a", shown(w:next()))
+        w:close()
+        w:close()
+        assert.equal("watch(closed)", tostring(w))
+    end))
+
+    it("11.4 of what is not there is a failure", within(function(dir)
+        local w, message, code = fs.watch(dir .. "/none")
+        assert.is_nil(w)
+        assert.equal(dir .. "/none: no such file or directory", message)
+        assert.equal("ENOENT", code)
+    end))
+
+    it("11.4 that nobody refers to any more goes", within(function(dir)
+        for _ = 1, 300 do -- more than a user may have
+            assert(fs.watch(dir))
+        end
+        collectgarbage()
+        collectgarbage()
+        local w <close> = assert(fs.watch(dir))
+        assert.equal(("watch(%s)"):format(dir), tostring(w))
+    end))
+end)
+
+describe("fs.open", function()
+    it("11.4 gives a stream on a file", within(function(dir)
+        local path = dir .. "/file"
+        do
+            local out <close> = assert(fs.open(path, "w"))
+            assert.equal(out, out:write("one\n", 2, "\n"))
+        end
+        do
+            local out <close> = assert(fs.open(path, "ab"))
+            assert(out:write("three\n"))
+        end
+        local lines = {}
+        for line in assert(fs.open(path)):lines() do
+            lines[#lines + 1] = line
+        end
+        assert.same({ "one", "2", "three" }, lines)
+        local all <close> = assert(fs.open(path, "r"))
+        assert.equal("one\n2\nthree\n", all:read("a"))
+        assert.is_nil(all:read("l"))
+    end))
+
+    it("11.4 has Lua's modes", within(function(dir)
+        local path = dir .. "/file"
+        assert.equal("ENOENT", select(3, fs.open(path, "r+")))
+        assert(fs.write_file(path, "old"))
+        do
+            local f <close> = assert(fs.open(path, "r+"))
+            assert(f:write("c"))
+            f:flush()
+            assert.equal("ld", f:read("a"))
+        end
+        assert.equal("cld", assert(fs.read_file(path)))
+        do
+            local _ <close> = assert(fs.open(path, "w+"))
+        end
+        assert.equal("", fs.read_file(path))
+        for _, mode in ipairs { "", "x", "rw", "rbb", "r+b+" } do
+            assert.is_false(pcall(fs.open, path, mode))
+        end
+        assert.equal("EISDIR", select(3, fs.open(dir)))
+    end))
+
+    it("11.4 reads what a file has got since its end was read", within(function(dir)
+        local path = dir .. "/file"
+        assert(fs.write_file(path, "one\n"))
+        local f <close> = assert(fs.open(path))
+        assert.equal("one\n", f:read("a"))
+        assert.is_nil(f:read("l"))
+        assert(fs.write_file(path, "two\nthr", { append = true }))
+        assert.equal("two", f:read("l"))
+        assert(fs.write_file(path, "ee\n", { append = true }))
+        assert.equal("three\n", f:read("a"))
+        assert.equal("", f:read("a"))
+    end))
+
+    it("11.4 leaves no descriptor behind when nobody wants it any more", within(function(dir)
+        local function count()
+            local list = assert(fs.readdir("/proc/self/fd"))
+            return #list
+        end
+        assert(fs.write_file(dir .. "/file", ""))
+        fs.open(dir .. "/file"):close()
+        local before = count()
+        for _ = 1, 50 do
+            tasklet.run(fs.open, dir .. "/file"):kill()
+        end
+        assert(fs.stat(dir))
+        repeat
+            local settled = count() <= before
+            if not settled then
+                tasklet.yield_()
+            end
+        until settled
+    end))
+end)
