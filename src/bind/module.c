@@ -58,6 +58,7 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
             bind->tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
         }
     }
+    lua_pop(L, 1);
     tk_push_table(L, bind, TABLE_NO_MEMORY);
     lua_pushliteral(L, "not enough memory");
     lua_rawseti(L, -2, 1);
