@@ -64,6 +64,7 @@ static const struct attempt {
     {TASKLET_PROCESSES, "escaped = os.setlocale(nil) ~= nil"},
     {TASKLET_PROCESSES, "escaped = tasklet.WaitForProcess(1) ~= nil"},
     {TASKLET_PROCESSES | TASKLET_FILES, "io.popen('true'):close() escaped = true"},
+    {TASKLET_PROCESSES, "escaped = tasklet.process.run { 'true' }.ok"},
     /* signals */
     {TASKLET_SIGNALS, "escaped = tasklet.WaitForSignal(tasklet.signals, 'SIGHUP') ~= nil"},
     {TASKLET_SIGNALS, "tasklet.signals:connect('SIGHUP', print) escaped = true"},

@@ -47,7 +47,8 @@ void tk_protect(lua_State *L, const struct tk_bind *bind)
     lua_newtable(L);
     lua_pushnil(L);
     while (lua_next(L, metatable)) {
-        if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "__gc") != 0) {
+        if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "__gc") != 0 &&
+            strcmp(lua_tostring(L, -2), "__metatable") != 0) { /* of a host before this one */
             lua_pushvalue(L, -2);
             lua_insert(L, -2);
             lua_rawset(L, metatable + 1);
