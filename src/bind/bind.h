@@ -76,16 +76,9 @@ struct tk_body {
 _Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
 
 /* What scripts may reach: the bits of tasklet.h's enum tasklet_capability. */
-enum tk_capability {
-    TK_MAY_FILES = 1,
-    TK_MAY_PROCESSES = 2,
-    TK_MAY_NETWORK = 4,
-    TK_MAY_SIGNALS = 8,
-    TK_MAY_BYTECODE = 16,
-    TK_MAY_DEBUG = 32,
-    TK_MAY_NATIVE = 64,
-    TK_MAY_ALL = 127
-};
+enum tk_capability { TK_MAY_FILES = 1, TK_MAY_PROCESSES = 2, TK_MAY_NETWORK = 4 };
+enum { TK_MAY_SIGNALS = 8, TK_MAY_BYTECODE = 16, TK_MAY_DEBUG = 32, TK_MAY_NATIVE = 64 };
+#define TK_MAY_ALL 127U
 
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
