@@ -305,8 +305,8 @@ RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
 
 /* capability.c */
 
-/* Raises unless the program has given one of these capabilities. What a script could do harm by
- * calls it first, each time. For functions whose first upvalue is the binding. */
+/* Raises unless the program has given one of these capabilities, or `any` is 0. What a script could
+ * do harm by calls it first, each time. For functions whose first upvalue is the binding. */
 RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsigned any);
 /* The metatable on top is that of objects with memory of ours: scripts that ask for it get a copy,
  * so that they cannot take their finalizer away. */

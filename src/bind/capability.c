@@ -19,7 +19,7 @@ static const struct {
 
 RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsigned any)
 {
-    if ((bind->capabilities & any) != 0) {
+    if (any == 0 || (bind->capabilities & any) != 0) {
         return;
     }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

@@ -249,9 +249,8 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         if (arg->as.source == NULL) {
             wrong(L, at, param, "Emitter or emitter class");
         }
-        if (arg->as.source->listen != NULL) { /* those of the operating system */
-            tk_require_capability(L, bind, TK_MAY_SIGNALS);
-        }
+        /* Those of the operating system are listened for. */
+        tk_require_capability(L, bind, arg->as.source->listen != NULL ? TK_MAY_SIGNALS : 0);
         break;
     default:
         arg->as.integer = lua_gettop(L); /* TK_VALUE: anything */
@@ -365,9 +364,7 @@ static int construct(lua_State *L)
     int32_t priority = kind->priority;
 
     tk_check_open(L, bind);
-    if (kind->needs != 0) {
-        tk_require_capability(L, bind, kind->needs);
-    }
+    tk_require_capability(L, bind, kind->needs);
     memset(args, 0, sizeof args);
     if (kind == bind->timeout && lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER) {
         args[0].given = true; /* by far the most common call of all */
