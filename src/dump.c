@@ -18,14 +18,19 @@ static void make(lua_State *L, struct tasklet_host *host)
 {
     struct tk_bind *bind = host->bind;
     lua_State *outer = bind->L;
+    struct tk_outside outside;
+    int status;
 
-    if (host->options.on_dump == NULL || bind->closing || !lua_checkstack(L, 20)) {
+    if (host->options.on_dump == NULL || host->freeing || bind->closing || !lua_checkstack(L, 20)) {
         return;
     }
     tk_push_table(L, bind, TABLE_CORE);
     lua_getfield(L, -1, "dump_text");
     lua_replace(L, -2);
-    if (lua_pcall(L, 0, 1, 0) == LUA_OK) {
+    tk_outside_begin(L, bind, &outside);
+    status = lua_pcall(L, 0, 1, 0);
+    tk_outside_end(L, bind, &outside);
+    if (status == LUA_OK) {
         host->options.on_dump(host->options.context, lua_tostring(L, -1));
         lua_pop(L, 1);
     } else {

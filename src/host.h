@@ -39,6 +39,7 @@ struct tasklet_host {
     struct tk_bind *bind;
     lua_State *L;
     bool owns_lua;
+    bool freeing;        /* as soon as nothing of it is on the C stack any more */
     bool in_lua;         /* it belongs to the Lua state: goes with it */
     bool has_luv;        /* luv was opened on its loop */
     bool running;        /* tasklet_host_run, a turn or mainloop.run is on the C stack */
@@ -70,6 +71,9 @@ struct tasklet_host {
     atomic_int late;           /* the time is over, and nobody has been told */
     struct tk_body *main;      /* NULL: none, or ended */
     int main_anchor;
+    char *warning; /* of a private state: what has come of it */
+    size_t warned, room_for_warning;
+    bool silent; /* a script has turned warnings off */
     struct tasklet_options options;
     struct tk_embed *embed; /* of the room embed */
 };
@@ -164,6 +168,27 @@ bool tk_testing_deadlock(struct tasklet_host *host, lua_State *L);
 /* The loop was woken; or the virtual clock has come to the limit of a test. */
 void tk_testing_woken(struct tasklet_host *host);
 void tk_testing_alarm(struct tasklet_host *host);
+
+/* state.c: the pool of a Lua state; NULL: it has an allocator of somebody else's. */
+struct tk_pool *tk_state_pool(lua_State *L);
+
+/* embed/libraries.c: opens Lua's libraries in a new state; then takes out of them what the program
+ * has not given, before anything of a script's has run. */
+RAISES void tk_libraries_open(lua_State *L, unsigned capabilities);
+RAISES void tk_libraries_restrict(lua_State *L, struct tk_bind *bind);
+
+/* tasklet.c */
+/* Is anything of it on the C stack? */
+bool tk_host_is_busy(const struct tasklet_host *host);
+/* A call of the program's is over. True: the host was to be freed, and is gone. */
+bool tk_host_settle(struct tasklet_host *host);
+
+/* embed/limits.c: what the options limit. */
+bool tk_limits_are_right(const struct tasklet_options *options);
+/* The state is the host's own: its memory and its warnings. */
+void tk_limits_own(struct tasklet_host *host);
+/* The binding has been opened; it is on top. Raises if a limit cannot be had. */
+void tk_limits_open(lua_State *L, struct tasklet_host *host);
 
 /* luv.c: luv on the host's loop. */
 void tk_luv_open(lua_State *L, struct tasklet_host *host);

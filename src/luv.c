@@ -191,6 +191,7 @@ static int load_luv(lua_State *L)
     if (bind->sched == NULL) {
         return luaL_error(L, "the tasklet host is closed");
     }
+    tk_require_all(L, bind);
     lua_settop(L, 1);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, "luv") == LUA_TTABLE) {

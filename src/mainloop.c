@@ -182,6 +182,23 @@ static int never(lua_State *L, int status, lua_KContext context)
 }
 
 /*
+ * The program ends, and the caller cannot be suspended: it is unwound to where it can be, and runs
+ * no further.
+ */
+static int exit_from_inside(lua_State *L, struct tasklet_host *host, int status)
+{
+    struct tk_bind *bind = host->bind;
+
+    host->status = status;
+    host->has_status = true;
+    host->exited = true;
+    bind->halt |= HALT_EXIT;
+    uv_stop(host->loop.uv);
+    tk_runaway_tell(bind, TK_HALTED);
+    return tk_raise_class(L, "TaskletExit", "the program has ended");
+}
+
+/*
  * os.exit(code): ends the program in good order, closing the state: nobody is resumed again, and
  * tasklet_host_run returns the status. Where the caller cannot be suspended Lua's own does it, with
  * the state closed. Upvalue 3: Lua's own os.exit.
@@ -203,6 +220,9 @@ static int exit_program(lua_State *L)
     }
     if (body == NULL || bind->running != L || bind->barrier > 0 || !lua_isyieldable(L) ||
         bind->sched->frame != NULL) {
+        if (host->owns_lua) {
+            return exit_from_inside(L, host, status);
+        }
         lua_pushvalue(L, lua_upvalueindex(3));
         lua_pushinteger(L, status);
         lua_pushboolean(L, 1);
@@ -236,6 +256,9 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
+    if (bind->pump != NULL) {
+        tk_pump_watch(bind, L);
+    }
     body = bind->sched == NULL ? NULL : tk_current(bind);
     if ((body == NULL && !in_call(bind)) || atomic_exchange(&bind->interrupting, 0) == 0) {
         return; /* none is running, or the interrupt has been raised already */

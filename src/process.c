@@ -75,6 +75,7 @@ static int start(lua_State *L)
     struct tk_spawn_error error;
     pid_t pid;
 
+    tk_require_capability(L, host->bind, TK_MAY_PROCESSES);
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
@@ -105,6 +106,7 @@ static int send_signal(lua_State *L)
 {
     struct tasklet_host *host = host_of(L);
 
+    tk_require_capability(L, tk_bind_of(L), TK_MAY_PROCESSES);
     lua_pushboolean(L, tk_groups_signal(&host->groups, (pid_t)luaL_checkinteger(L, 1),
                                         (int)luaL_checkinteger(L, 2)));
     return 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "host.h"
 #include "tasklet.h"
 
 static void *allocate(void *pool, void *block, size_t old_size, size_t size)
@@ -65,6 +66,13 @@ static void warn_on(void *L, const char *text, int to_continue)
         fprintf(stderr, "Lua warning: ");
         warn_more(L, text, to_continue);
     }
+}
+
+struct tk_pool *tk_state_pool(lua_State *L)
+{
+    void *pool;
+
+    return lua_getallocf(L, &pool) == allocate ? pool : NULL;
 }
 
 struct lua_State *tasklet_newstate(void)

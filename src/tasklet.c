@@ -69,6 +69,9 @@ void tasklet_options_init(struct tasklet_options *options)
     options->size = sizeof *options;
 }
 
+static void free_now(struct tasklet_host *host);
+static void release(struct tasklet_host *host);
+
 /* ---- hooks ---- */
 
 static void drop_payload(void *context, void *payload)
@@ -139,6 +142,27 @@ static bool stuck(void *context)
     return tk_mainloop_stuck(context);
 }
 
+/* The uv loop has come round, and is to free the host. */
+static void summoned(void *context)
+{
+    struct tasklet_host *host = context;
+    bool busy;
+
+    host->loop.inside = false; /* but for this, is anything of it on the C stack? */
+    busy = tk_host_is_busy(host);
+    host->loop.inside = true;
+    if (busy) {
+        tk_loop_wake(&host->loop);
+    } else {
+        free_now(host);
+    }
+}
+
+static void gone(void *context)
+{
+    release(context);
+}
+
 static void woken(void *context)
 {
     tk_traffic_come(context);
@@ -163,6 +187,8 @@ static const struct tk_loop_hooks loop_hooks = {
     .stuck = stuck,
     .woken = woken,
     .alarm = alarmed,
+    .summoned = summoned,
+    .gone = gone,
     .reachable = reachable,
 };
 
@@ -170,7 +196,7 @@ static void report_error(void *context, const char *text)
 {
     struct tasklet_host *host = context;
 
-    if (host->options.on_error != NULL) {
+    if (host->options.on_error != NULL && !host->freeing) {
         host->options.on_error(host->options.context, text);
     }
 }
@@ -226,7 +252,31 @@ static const char *watch(void *context, uint64_t slice)
     return rc < 0 ? strerror(-rc) : NULL;
 }
 
+static bool warning(void *context, const char *text)
+{
+    struct tasklet_host *host = context;
+
+    if (host->owns_lua || host->options.on_warning == NULL || host->freeing) {
+        return false; /* Lua's way, which for a private state ends in on_warning */
+    }
+    host->options.on_warning(host->options.context, text);
+    return true;
+}
+
+static void busy(void *context, bool is)
+{
+    struct tasklet_host *host = context;
+
+    if (is) {
+        tk_watchdog_enter(&host->loop.dog);
+    } else {
+        tk_watchdog_leave(&host->loop.dog);
+    }
+}
+
 static const struct tk_bind_hooks bind_hooks = {.error = report_error,
+                                                .warning = warning,
+                                                .busy = busy,
                                                 .now = now,
                                                 .system_now = system_now,
                                                 .sample = sample,
@@ -240,10 +290,10 @@ static const struct tk_bind_hooks bind_hooks = {.error = report_error,
 static void close_binding(struct tasklet_host *host)
 {
     if (host->bind != NULL) {
-        tk_watchdog_stop(&host->loop.dog);
         tk_testing_close(host);
         tk_report(host->bind);
         tk_close_all(host->bind);
+        tk_watchdog_stop(&host->loop.dog);
         tk_embed_close(host);
         tk_bind_closed(host->bind);
         tk_groups_close(&host->groups);
@@ -257,6 +307,7 @@ static const char guard_key = 'G';
 /* The last step of it. */
 static void release(struct tasklet_host *host)
 {
+    free(host->warning);
     tk_embed_free(host->embed);
     free(host);
 }
@@ -297,7 +348,10 @@ static void push_testing(lua_State *L, struct tk_bind *bind)
 
 static int load_testing(lua_State *L)
 {
-    push_testing(L, lua_touserdata(L, lua_upvalueindex(1)));
+    struct tk_bind *bind = lua_touserdata(L, lua_upvalueindex(1));
+
+    tk_require_all(L, bind); /* it looks at the whole process */
+    push_testing(L, bind);
     return 1;
 }
 
@@ -319,6 +373,9 @@ static int open_host(lua_State *L)
     struct tasklet_host **guard = lua_newuserdatauv(L, sizeof *guard, 0);
     bool collects = lua_gc(L, LUA_GCISRUNNING);
 
+    if (host->owns_lua) {
+        tk_libraries_open(L, host->options.capabilities);
+    }
     lua_gc(L, LUA_GCSTOP); /* nearly all that is made here stays */
     *guard = NULL;
     lua_createtable(L, 0, 1);
@@ -327,7 +384,8 @@ static int open_host(lua_State *L)
     lua_setmetatable(L, -2);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
     host->bind = tk_bind_open(L, &host->loop.sched, kinds, tk_signals_source(&host->loop),
-                              &bind_hooks, host);
+                              &bind_hooks, host, host->options.capabilities);
+    tk_limits_open(L, host);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, push_module, 1);
@@ -347,6 +405,9 @@ static int open_host(lua_State *L)
     }
     tk_testing_open(L, host);
     tk_luv_open(L, host);
+    if (host->owns_lua) {
+        tk_libraries_restrict(L, host->bind);
+    }
     tk_bind_patch(L, host->bind);
     *guard = host;
     if (collects) {
@@ -367,6 +428,17 @@ static lua_State *main_state(lua_State *L)
     main = lua_tothread(L, -1);
     lua_pop(L, 1);
     return lua_checkstack(main, 20) ? main : NULL;
+}
+
+/* Why a host could not be opened; the error on top is popped. What is no lack of memory is that of
+ * the options: a borrowed state without Lua's libraries, a limit of time that cannot be had. */
+static int code_of(lua_State *L, int status)
+{
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    bool memory = status == LUA_ERRMEM || strcmp(text, "not enough memory") == 0;
+
+    lua_pop(L, 1);
+    return memory ? TASKLET_ENOMEM : TASKLET_EINVAL;
 }
 
 /* Has the state a host, or one that is waiting for the state to close? */
@@ -417,13 +489,18 @@ static int make_host(const struct tasklet_options *options, bool in_lua, uv_loop
     rc = TASKLET_ENOMEM;
     if (host->L != NULL) {
         if (host->owns_lua) {
-            luaL_openlibs(host->L);
+            tk_limits_own(host);
         }
         lua_pushcfunction(host->L, open_host);
         lua_pushlightuserdata(host->L, host);
-        if (tk_signals_source(&host->loop) != NULL && lua_pcall(host->L, 1, 0, 0) == LUA_OK) {
-            *out = host;
-            return 0;
+        if (tk_signals_source(&host->loop) != NULL) {
+            int status = lua_pcall(host->L, 1, 0, 0);
+
+            if (status == LUA_OK) {
+                *out = host;
+                return 0;
+            }
+            rc = code_of(host->L, status);
         }
         if (host->bind != NULL) {
             tk_bind_closed(host->bind);
@@ -445,7 +522,7 @@ int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host 
         tasklet_options_init(&defaults);
         options = &defaults;
     }
-    if (options->size != sizeof *options || out == NULL) {
+    if (options->size != sizeof *options || out == NULL || !tk_limits_are_right(options)) {
         return TASKLET_EINVAL;
     }
     if (options->lua != NULL && has_host(options->lua)) {
@@ -454,11 +531,63 @@ int tasklet_host_new(const struct tasklet_options *options, struct tasklet_host 
     return make_host(options, false, NULL, out);
 }
 
+bool tk_host_is_busy(const struct tasklet_host *host)
+{
+    const struct tk_bind *bind = host->bind;
+
+    return host->running || host->in_uv_run || host->loop.inside ||
+           (bind != NULL && (bind->running != NULL || bind->outside > 0 || bind->closing ||
+                             bind->sched->frame != NULL));
+}
+
+/*
+ * It is freed later. What runs comes to its end, and nothing else is begun. Whoever runs the host
+ * frees it then; if the program runs the loop itself, the loop.
+ */
+static void free_later(struct tasklet_host *host)
+{
+    struct tk_bind *bind = host->bind;
+
+    if (host->freeing) {
+        return;
+    }
+    host->freeing = host->exited = true;
+    if (bind != NULL) {
+        bind->halt |= HALT_EXIT | HALT_FREE;
+        if (!bind->closing) {
+            tk_runaway_tell(bind, TK_HALTED);
+        }
+    }
+    if (host->running) {
+        uv_stop(host->loop.uv);
+    } else {
+        tk_loop_summon(&host->loop);
+    }
+}
+
+bool tk_host_settle(struct tasklet_host *host)
+{
+    if (!host->freeing || tk_host_is_busy(host)) {
+        return false;
+    }
+    free_now(host);
+    return true;
+}
+
 void tasklet_host_free(struct tasklet_host *host)
 {
     if (host == NULL) {
         return;
     }
+    if (tk_host_is_busy(host)) {
+        free_later(host);
+    } else {
+        free_now(host);
+    }
+}
+
+static void free_now(struct tasklet_host *host)
+{
     if (host->bind != NULL) {
         close_binding(host);
         if (!host->owns_lua && host->has_luv && host->loop.owns) {
@@ -525,6 +654,7 @@ int luaopen_tasklet(lua_State *L)
     tasklet_options_init(&options);
     options.lua = main;
     options.on_error = print_error;
+    options.capabilities = TASKLET_ALL;
     lua_checkstack(main, 20);
     loaded = tk_luv_loaded(L);
     rc = make_host(&options, true, loaded, &host);

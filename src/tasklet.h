@@ -116,14 +116,17 @@ TASKLET_API const char *tasklet_version(void);
 /* What scripts may reach beyond Lua's harmless libraries (base, coroutine, math, string, table,
  * utf8, time and date) and tasklets themselves. What a host is not given raises in the script. */
 enum tasklet_capability {
-    TASKLET_FILES = 1,     /* files: io, os.remove, loadfile, require of files, tasklet.fs */
-    TASKLET_PROCESSES = 2, /* processes and the environment: os.execute, tasklet.process */
-    TASKLET_NETWORK = 4,   /* sockets: tasklet.net */
+    TASKLET_FILES = 1,     /* files: io, os.remove, loadfile, require of files, tasklet.fs, the
+                            * standard streams; and waiting for descriptors by number */
+    TASKLET_PROCESSES = 2, /* processes and the environment: os.execute, os.getenv, os.setlocale,
+                            * waiting for children, tasklet.process; with FILES io.popen */
+    TASKLET_NETWORK = 4,   /* sockets: tasklet.net; and waiting for descriptors by number */
     TASKLET_SIGNALS = 8,   /* waiting for signals of the operating system */
     TASKLET_BYTECODE = 16, /* loading precompiled Lua, which can crash the process */
-    TASKLET_DEBUG = 32,    /* the library debug, other than traceback */
+    TASKLET_DEBUG = 32,    /* the library debug, other than traceback: with it a script can get
+                            * round limits, and crash the process */
     TASKLET_NATIVE = 64,   /* loading libraries written in C, which can do everything */
-    TASKLET_ALL = 127      /* luv is all of these together */
+    TASKLET_ALL = 127      /* luv and tasklet.testing need all of these together */
 };
 
 enum tasklet_runaway {
@@ -147,7 +150,8 @@ struct tasklet_options {
     void (*on_error)(void *context, const char *text);
 
     /* Told of warnings: the library's, and on a private Lua state those that scripts give by
-     * `warn`. As above. */
+     * `warn`, which "@off" and "@on" switch. As above. NULL: on a private state nobody is told; on
+     * a borrowed one the library's go Lua's way. */
     void (*on_warning)(void *context, const char *text);
 
     /* Told what tasklet_host_dump was called for: the tree of all tasklets, a line each, with what
@@ -177,10 +181,18 @@ struct tasklet_options {
      * program has put into it: there they are for what the library adds. */
     unsigned capabilities;
 
-    /* Limits; 0: none. */
-    size_t max_memory; /* bytes of a private Lua state: beyond, scripts get Lua's memory error */
+    /* Limits; 0: none. A time or a number of instructions is that between two waits, also of a
+     * callback or a call from C. A tasklet that is beyond it fails by an error that says so and
+     * that it cannot catch; its <close> variables have the same time once more. What runs inside a
+     * function written in C, such as table.sort, is unwound up to there first, and they are closed
+     * without running. A function written in C that calls nothing (string.rep, string.find) cannot
+     * be interrupted. With such a limit, metatables with __gc are refused, for finalizers cannot be
+     * interrupted either, and `xpcall` calls no handler for the error. */
+    size_t max_memory; /* bytes of a private Lua state, as Lua asks for them: beyond, scripts get
+                        * Lua's memory error. What the library needs to go on is not refused */
     double max_time;   /* seconds that a tasklet may run without waiting */
-    unsigned long long max_instructions; /* the same in instructions of Lua's; makes scripts slow */
+    unsigned long long max_instructions; /* the same in instructions of Lua's, exactly: a script
+                                          * comes as far each time. Makes scripts slow */
     int runaway;                         /* enum tasklet_runaway: what becomes of it */
     size_t max_tasklets;                 /* begun and not ended: beyond, starting one raises */
     size_t max_mailbox; /* unread messages of a tasklet that has set no limit of its own */
@@ -200,7 +212,11 @@ TASKLET_API int tasklet_host_new(const struct tasklet_options *options, struct t
  * Frees a host and what it owns, with everything armed if need be; NULL is fine. A borrowed
  * lua_State or loop stays open; the loop is run just long enough to close the host's own handles.
  * From inside a callback, or in a function that a script calls: nothing more of it runs, and the
- * host goes when the call that runs it has come back, which returns TASKLET_ECLOSED.
+ * host goes before the call that runs it comes back, which returns TASKLET_ECLOSED; if the program
+ * runs a loop of its own by uv_run, when that comes round. Until then its other functions return
+ * TASKLET_ECLOSED, and the program is told of nothing but what it has been promised: replies,
+ * cancels, the `destroy` of functions, the `finish` of conditions. Where a private loop is run by
+ * uv_run, and not by tasklet_host_run or tasklet_host_turn, the host's memory stays.
  */
 TASKLET_API void tasklet_host_free(struct tasklet_host *host);
 

@@ -213,6 +213,7 @@ end
 
 function signal_methods:connect(name, f)
     check(self, name, "connect")
+    core.require_capability("signals")
     local id = connect(self, name, f)
     if not listeners[name] then
         local listener = { calling = false }

@@ -176,6 +176,7 @@ end
 --- tasklet.dump.
 function core.write_dump(out)
     if out == nil then
+        core.require_capability("files")
         out = stderr
     end
     local ok, write = pcall(function() return out.write end)

@@ -31,7 +31,7 @@ for part, names in pairs(parts) do
         part_of[name] = part
     end
 end
-core.standard = { getenv = os and os.getenv, stderr = io and io.stderr, warn = warn }
+core.standard = { getenv = os and os.getenv, stderr = io and io.stderr }
 
 setmetatable(core, {
     __index = function(_, name)

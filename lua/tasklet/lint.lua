@@ -2,7 +2,7 @@
 -- tasklets that wait in vain and mailboxes that only grow.
 local _, core = ...
 
-local warn = core.standard.warn
+local warn = core.warn
 
 local MANY, DOUBLINGS = 1000, 5 -- messages; from there on
 

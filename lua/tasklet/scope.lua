@@ -85,10 +85,14 @@ local function fail(scope, err, trace, t)
     end
 end
 
+local function unlink(entry)
+    entry.prev.next, entry.next.prev = entry.next, entry.prev
+end
+
 --- Called when a member has ended, or has been bound anew.
 function core.left_scope(t, entry)
     local scope = entry.scope
-    entry.prev.next, entry.next.prev = entry.next, entry.prev
+    unlink(entry)
     local failed, err, trace = core.outcome(t)
     if scope.judge then
         scope.judge(scope, t, failed, err, trace)
@@ -100,8 +104,8 @@ end
 local function add(scope, t)
     local head = scope.members
     local entry = { task = t, scope = scope, prev = head.prev, next = head }
+    scope.limit:adopt(t, entry) -- first: if there is no memory for it, it is no member
     head.prev.next, head.prev = entry, entry
-    scope.limit:adopt(t, entry)
     return t
 end
 
@@ -173,6 +177,9 @@ local function wait_for_members(scope, ok, err)
         local entry = head.next
         if entry.task:has_finished() then
             core.leave_scope(entry.task) -- this runs below one of its join callbacks
+            if head.next == entry then -- it has left, and there was no memory to say so
+                unlink(entry)
+            end
         elseif core.has_begun(entry.task) then
             idle, alone = nil, false
             local undisturbed, why = pcall(core.await, entry.task)

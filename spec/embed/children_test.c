@@ -21,6 +21,9 @@
     "tasklet.mainloop.quit(0)\n"                                                                   \
     "tasklet.sleep(60)\n"
 
+/* Children need leave. */
+static const struct tasklet_options all = {.size = sizeof all, .capabilities = TASKLET_ALL};
+
 static void check_none_left(const char *pid)
 {
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -34,7 +37,7 @@ static void a_child_ends_with_its_host(void **state)
     char result[20];
 
     (void)state;
-    run(NULL, "words = 'echo; exec sleep 60'\n" START, result, sizeof result);
+    run(&all, "words = 'echo; exec sleep 60'\n" START, result, sizeof result);
     check_none_left(result);
 }
 
@@ -43,15 +46,15 @@ static void one_that_does_not_want_to_does(void **state)
     char result[20];
 
     (void)state;
-    run(NULL, "words = \"trap '' TERM; echo; while :; do sleep 0.01; done\"\n" START, result,
+    run(&all, "words = \"trap '' TERM; echo; while :; do sleep 0.01; done\"\n" START, result,
         sizeof result);
     check_none_left(result);
 }
 
 static void each_host_has_its_own(void **state)
 {
-    struct tasklet_host *first = host_with(NULL, "words = 'echo; exec sleep 60'\n" START);
-    struct tasklet_host *second = host_with(NULL, "words = 'echo; exec sleep 60'\n" START);
+    struct tasklet_host *first = host_with(&all, "words = 'echo; exec sleep 60'\n" START);
+    struct tasklet_host *second = host_with(&all, "words = 'echo; exec sleep 60'\n" START);
     lua_State *L = tasklet_host_lua(second);
     pid_t pid;
 
@@ -88,6 +91,7 @@ static void commands_wait_if_the_program_says_so(void **state)
 
     (void)state;
     tasklet_options_init(&options);
+    options.capabilities = TASKLET_ALL;
     run(&options, script, result, sizeof result);
     assert_string_equal(result, "exit 3 still");
     options.waiting_io = 1;

@@ -27,6 +27,7 @@ static struct tasklet_host *host_with_time(int is_virtual)
     tasklet_options_init(&options);
     options.on_error = keep_report;
     options.virtual_time = is_virtual;
+    options.capabilities = TASKLET_FILES;
     assert_int_equal(tasklet_host_new(&options, &host), 0);
     reports[0] = '\0';
     return host;

@@ -35,6 +35,7 @@ static inline struct tasklet_host *host_made(void)
 
     tasklet_options_init(&options);
     options.on_error = show;
+    options.capabilities = TASKLET_ALL;
     assert_int_equal(tasklet_host_new(&options, &host), 0);
     perform(host, "tasklet = require 'tasklet'");
     return host;

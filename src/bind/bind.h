@@ -18,6 +18,7 @@
 
 #include "core/limit.h"
 #include "core/mailbox.h"
+#include "core/pool.h"
 #include "core/sched.h"
 #include "core/source.h"
 
@@ -74,10 +75,17 @@ struct tk_body {
 
 _Static_assert(sizeof(struct tk_body) <= 136, "there may be millions of these");
 
+/* What scripts may reach: the bits of tasklet.h's enum tasklet_capability. */
+enum tk_capability { TK_MAY_FILES = 1, TK_MAY_PROCESSES = 2, TK_MAY_NETWORK = 4 };
+enum { TK_MAY_SIGNALS = 8, TK_MAY_BYTECODE = 16, TK_MAY_DEBUG = 32, TK_MAY_NATIVE = 64 };
+#define TK_MAY_ALL 127U
+
 /* What `pump` does; of nested ones, the outermost's. */
 struct tk_pump {
     uint64_t budget;      /* instructions; 0: no limit */
     uint64_t used;        /* by the tasklet that runs, since it was resumed */
+    uint64_t looked;      /* `used` when the clock was looked at last */
+    uint64_t total;       /* by all of them, but for less than a step each time */
     int place;            /* of tk_count_left */
     struct tk_body *over; /* who has used it up */
 };
@@ -96,6 +104,10 @@ struct tk_bind_hooks {
     bool (*sample)(void *context, size_t index, struct tk_sample *sample);
     /* Fires the timers that are due. */
     void (*due)(void *context);
+    /* A warning of the library's own. False: nobody takes it, and it is given as scripts' are. */
+    bool (*warning)(void *context, const char *text);
+    /* Something runs that no turn of the loop has begun, or it is over: for the watchdog. */
+    void (*busy)(void *context, bool is);
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
      * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
@@ -117,6 +129,7 @@ enum {
     TABLE_LOCALS,    /* by tasklet, weak: its locals, or those it inherits */
     TABLE_CALLBACKS, /* by tasklet, weak: join callbacks */
     TABLE_TRACES,    /* by tasklet, weak: the traceback of its error */
+    TABLE_NO_MEMORY, /* the outcome of one for whose outcome there was no memory */
     TABLE_FAILED,    /* tasklets to be reported */
     TABLE_UNSEEN,    /* by tasklet, weak: those that failed and that nobody has looked at */
     TABLE_UNTOLD,    /* a queue of tasklets whose end is to be told */
@@ -145,6 +158,19 @@ enum {
 enum tk_halt {
     HALT_EXIT = 1, /* the program ends */
     HALT_PUMP = 2, /* somebody has used up the budget of `pump` */
+    HALT_FREE = 4, /* the host is being freed: nothing is called any more, either */
+};
+
+/* From a resumption to the next time it gives way. */
+struct tk_stint {
+    uint64_t since; /* when it first ran others nested, by the system's clock; 0: it has not */
+};
+
+/* Why what runs is to run no further. */
+enum tk_runaway {
+    TK_TOO_LONG = 1, /* the limit of time */
+    TK_TOO_MANY = 2, /* that of instructions */
+    TK_HALTED = 3,   /* the program has ended */
 };
 
 /* A name of messages that was used not long ago. */
@@ -176,9 +202,11 @@ struct tk_bind {
     bool gave_way;         /* the yield under way is ours */
     bool raise_by_hook;    /* a tasklet that was preempted goes on, and raises */
     unsigned halt;         /* enum tk_halt: nobody is resumed */
+    unsigned capabilities; /* enum tk_capability */
     bool notes;            /* where messages are made, and who gets them, is noted */
     bool closing;          /* coroutines are being closed: nothing begins or waits any more */
     int pool;              /* coroutines in the pool */
+    int pool_room;         /* so many there have been */
     uint32_t numbers;
     int internals;   /* daemons of the library's own that have begun and not ended */
     uint64_t calls;  /* the serial number of the last one */
@@ -201,7 +229,19 @@ struct tk_bind {
     bool closely;              /* there is a pump or a lint: more to do at each resumption */
     const void *obstacle;      /* the C function that stood in the way then; `bind`: none */
     atomic_int interrupting;   /* an interrupt is to be raised in what runs */
-    struct tk_pump *pump;      /* NULL: nobody pumps with a budget */
+    struct tk_pump *pump;      /* NULL: nobody pumps with a budget, and there is no limit */
+    struct tk_pump quota;      /* counts for the limits where nobody pumps with a budget */
+    uint64_t max_time;         /* ns that somebody may run without waiting; 0: any time */
+    uint64_t max_count;        /* the same in instructions */
+    bool preempts;             /* who is over is preempted, not killed */
+    bool by_counting;          /* the clock is looked at in hooks, as there is no watchdog */
+    struct tk_stint *stint;    /* of what runs now */
+    int outside;               /* calls of tk_outside_begin that are not over */
+    lua_State *callback;       /* what runs where no coroutine of ours does */
+    volatile unsigned runaway; /* enum tk_runaway, of what runs now; 0: it may run on */
+    size_t max_tasklets;       /* that have begun and not ended; 0: any number */
+    size_t max_mailbox;        /* the limit of new mailboxes; 0: none */
+    struct tk_pool *memory;    /* whose limit holds for scripts alone; NULL: there is none */
     int count_place;           /* of tk_count_left; 0: not looked for */
     int places;                /* of anchors */
     int *vacant;
@@ -262,6 +302,18 @@ RAISES void tk_set_table(lua_State *L, const struct tk_bind *bind, int which);
 RAISES void tk_set_functions(lua_State *L, const luaL_Reg *functions);
 /* The scheduler, or an error: the host is closed. */
 RAISES struct tk_sched *tk_check_open(lua_State *L, struct tk_bind *bind);
+
+/* capability.c */
+
+/* Raises unless the program has given one of these capabilities, or `any` is 0. What a script could
+ * do harm by calls it first, each time. For functions whose first upvalue is the binding. */
+RAISES void tk_require_capability(lua_State *L, const struct tk_bind *bind, unsigned any);
+/* The metatable on top is that of objects with memory of ours: scripts that ask for it get a copy,
+ * so that they cannot take their finalizer away. */
+void tk_protect(lua_State *L, const struct tk_bind *bind);
+/* Raises unless it has given all there are. */
+RAISES void tk_require_all(lua_State *L, const struct tk_bind *bind);
+void tk_capability_open(lua_State *L, struct tk_bind *bind);
 
 /* anchor.c */
 
@@ -338,6 +390,13 @@ bool tk_is_startable(lua_State *L, struct tk_bind *bind, int index);
  */
 RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int index, int nargs,
                                     int metatable, bool self);
+/* Are there as many tasklets as the program allows? */
+static inline bool tk_is_full(const struct tk_bind *bind)
+{
+    return bind->max_tasklets > 0 && bind->sched->begun >= bind->max_tasklets;
+}
+/* Raises if there are. */
+RAISES void tk_check_room(lua_State *L, struct tk_bind *bind);
 /* Stack: metatable, function, arguments. Starts a tasklet, which runs up to its first wait; for use
  * as `return tk_start(...)`. */
 RAISES int tk_start(lua_State *L, struct tk_bind *bind, bool self);
@@ -402,7 +461,51 @@ void tk_pump_count(struct tk_bind *bind, lua_State *co);
 void tk_raise_hook(lua_State *L, lua_Debug *ar);
 void tk_slice_open(lua_State *L, struct tk_bind *bind);
 
+/* runaway.c */
+
+/* What runs is to run no further; in a hook, a signal handler, or a C function that a script has
+ * called. */
+void tk_runaway_tell(struct tk_bind *bind, enum tk_runaway why);
+/* In a hook: makes it give way for good, or raises. */
+RAISES void tk_runaway_stop(lua_State *L, struct tk_bind *bind);
+/* A coroutine is about to run instead, or again. */
+void tk_runaway_watch(struct tk_bind *bind, lua_State *co);
+/* What ran before goes on, unless the program has ended meanwhile. */
+static inline void tk_runaway_resume(struct tk_bind *bind)
+{
+    if ((bind->halt & (HALT_EXIT | HALT_FREE)) != 0 && bind->running != NULL) {
+        tk_runaway_tell(bind, TK_HALTED);
+    }
+}
+/* A tasklet has given way. True: for good, and it has ended. */
+bool tk_runaway_caught(lua_State *L, struct tk_bind *bind, struct tk_body *body);
+/* Sets the limits; the binding's userdata is on top. NULL, or why it cannot be. */
+RAISES const char *tk_runaway_limit(lua_State *L, struct tk_bind *bind, uint64_t max_time,
+                                    uint64_t max_count, bool preempts, bool by_counting);
+
+/* Where one runs others nested, or has the watchdog begin anew, its own time goes on: before that,
+ * and after it. */
+void tk_stint_begin(struct tk_bind *bind);
+void tk_stint_look(struct tk_bind *bind);
+
+/* Script code is called on L from outside any tasklet: it has limits of its own. */
+struct tk_outside {
+    lua_State *L, *running, *callback;
+    struct tk_task *current;
+    unsigned runaway;
+    uint64_t used;
+    bool exempt;
+    struct tk_stint stint, *outer;
+};
+void tk_outside_begin(lua_State *L, struct tk_bind *bind, struct tk_outside *outside);
+void tk_outside_end(lua_State *L, struct tk_bind *bind, const struct tk_outside *outside);
+/* lua_resetthread, under the limits of who asks for it. */
+int tk_close_thread(lua_State *L, struct tk_bind *bind, lua_State *co);
+
 /* report.c */
+
+/* A warning of the library's own. */
+void tk_warn(lua_State *L, struct tk_bind *bind, const char *text);
 
 /* Pushes the traceback of L from `level` on. */
 void tk_push_trace(lua_State *L, int level);
@@ -522,6 +625,11 @@ void tk_end_unbegun(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
 /* Calls the join callbacks of the tasklet at `index`. */
 void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body);
 void tk_run_open(lua_State *L, struct tk_bind *bind);
+/* There is not even the memory to say what is wrong. */
+static inline void tk_report_no_memory(struct tk_bind *bind)
+{
+    bind->hooks->error(bind->context, "not enough memory");
+}
 /* Reports failures that nobody has dealt with by the end of a turn. */
 void tk_report(struct tk_bind *bind);
 /* A run is over: failures that nobody has looked at count no more. */

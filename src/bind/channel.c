@@ -644,6 +644,10 @@ void tk_channel_open(lua_State *L, struct tk_bind *bind)
         lua_pushcclosure(L, i == 0 ? channel_index : channel_newindex, 2);
         lua_setfield(L, metatable, i == 0 ? "__index" : "__newindex");
     }
+    lua_settop(L, members);
+    lua_pushvalue(L, metatable);
+    tk_protect(L, bind);
+    lua_pop(L, 1);
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);
     lua_pushvalue(L, members);

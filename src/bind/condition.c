@@ -249,6 +249,8 @@ static void convert(lua_State *L, struct tk_bind *bind, int at, const struct tk_
         if (arg->as.source == NULL) {
             wrong(L, at, param, "Emitter or emitter class");
         }
+        /* Those of the operating system are listened for. */
+        tk_require_capability(L, bind, arg->as.source->listen != NULL ? TK_MAY_SIGNALS : 0);
         break;
     default:
         arg->as.integer = lua_gettop(L); /* TK_VALUE: anything */
@@ -362,6 +364,7 @@ static int construct(lua_State *L)
     int32_t priority = kind->priority;
 
     tk_check_open(L, bind);
+    tk_require_capability(L, bind, kind->needs);
     memset(args, 0, sizeof args);
     if (kind == bind->timeout && lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER) {
         args[0].given = true; /* by far the most common call of all */
@@ -672,22 +675,6 @@ RAISES void tk_condition_class(lua_State *L, struct tk_bind *bind, const struct 
     lua_settop(L, class + 1);
 }
 
-/* Pushes the constructor of a kind. */
-static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
-{
-    lua_newtable(L);
-    tk_condition_class(L, bind, kind);
-    lua_remove(L, -2);
-    if (kind == bind->ended) {
-        lua_pushvalue(L, -1);
-        lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
-    }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushlightuserdata(L, (void *)kind);
-    lua_rotate(L, -3, -1);
-    lua_pushcclosure(L, construct, 3);
-}
-
 /* For the Lua part: hidden_class(name, methods) makes the class of a hidden kind; its constructor.
  * Metamethods that are among the methods are the class's. */
 static int hidden_class(lua_State *L)
@@ -715,6 +702,23 @@ static int hidden_class(lua_State *L)
     lua_rotate(L, -3, -1);
     lua_pushcclosure(L, construct, 3);
     return 1;
+}
+
+/* Pushes the constructor of a kind. */
+static void push_constructor(lua_State *L, struct tk_bind *bind, const struct tk_kind *kind)
+{
+    lua_newtable(L);
+    tk_condition_class(L, bind, kind);
+    lua_remove(L, -2);
+    tk_protect(L, bind);
+    if (kind == bind->ended) {
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, kind->name);
+    }
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_rotate(L, -3, -1);
+    lua_pushcclosure(L, construct, 3);
 }
 
 /* The stack's top is the module's table. */

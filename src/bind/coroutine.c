@@ -67,6 +67,7 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
         tk_pump_count(bind, L);
         tk_pump_watch(bind, co);
     }
+    tk_runaway_watch(bind, co);
     if (blocks && bind->barrier++ == 0) {
         bind->blocked_at = L;
     }
@@ -81,6 +82,12 @@ static int run(lua_State *L, struct tk_bind *bind, lua_State *co, int args)
     bind->running = running;
     bind->blocked_at = blocked_at;
     bind->barrier -= blocks;
+    if (bind->runaway != 0) {
+        tk_runaway_watch(bind, L);
+        if (status > LUA_YIELD) {
+            tk_own_coroutine(L, bind, co, true); /* nobody closes it any more */
+        }
+    }
     if (passes(bind, status)) {
         tk_own_coroutine(L, bind, co, true);
         return -2;
@@ -133,12 +140,9 @@ static int deliver(lua_State *L, struct tk_bind *bind, lua_State *co, int count,
     if (count >= 0) {
         return count;
     }
-    if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
+    if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD && bind->runaway == 0) {
         lua_pop(L, 1);
-        lua_resetthread(co); /* closes its variables; their errors come instead */
-        if (bind->pump != NULL) {
-            tk_pump_count(bind, co);
-        }
+        tk_close_thread(L, bind, co); /* closes its variables; their errors come instead */
         lua_xmove(co, L, 1);
     }
     if (lua_type(L, -1) == LUA_TSTRING) {
@@ -252,20 +256,24 @@ static int close_coroutine(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     lua_State *co = lua_tothread(L, 1);
+    lua_Debug ar;
 
     if (co != NULL && co != L && tk_is_owned(L, bind, co)) {
         return luaL_error(L, "cannot close a coroutine that belongs to a tasklet");
     }
-    if (co != NULL && bind->pump != NULL) {
-        tk_pump_watch(bind, co);
+    if (co == NULL || co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) != 0)) {
+        lua_pushvalue(L, lua_upvalueindex(2)); /* says why not */
+        lua_insert(L, 1);
+        lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+        return lua_gettop(L);
     }
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    if (co != NULL && bind->pump != NULL) {
-        tk_pump_count(bind, co);
+    if (tk_close_thread(L, bind, co) == LUA_OK) {
+        lua_pushboolean(L, 1);
+        return 1;
     }
-    return lua_gettop(L);
+    lua_pushboolean(L, 0);
+    lua_xmove(co, L, 1);
+    return 2;
 }
 
 /* The stack's top is the module's table. */

@@ -15,6 +15,7 @@ static int core_datagram(lua_State *L)
     struct tk_socket *socket;
     int rc;
 
+    tk_require_capability(L, bind, TK_MAY_NETWORK);
     listen.size = tk_check_address(L, 1, &listen.address);
     listen.reuse_port = lua_toboolean(L, 3);
     tk_check_open(L, bind);

@@ -79,6 +79,7 @@ static int core_dial(lua_State *L)
     struct tk_dial *dial;
     int rc;
 
+    tk_require_capability(L, bind, TK_MAY_NETWORK);
     tk_check_wait(L, bind);
     luaL_argcheck(L, count >= 1, 1, "no address");
     count = count < MOST_ADDRESSES ? count : MOST_ADDRESSES;
@@ -149,6 +150,7 @@ static int core_lookup(lua_State *L)
     lua_Number seconds = given ? luaL_checknumber(L, 3) : -1;
     struct tk_lookup *lookup;
 
+    tk_require_capability(L, bind, TK_MAY_NETWORK);
     tk_check_wait(L, bind);
     lookup = new_object(L, sizeof *lookup, "tasklet.lookup", lookup_gc);
     lua_setmetatable(L, -2);

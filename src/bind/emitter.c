@@ -194,6 +194,7 @@ void tk_emitter_open(lua_State *L, struct tk_bind *bind, struct tk_source *signa
     lua_pushboolean(L, 1);
     lua_rawsetp(L, -2, &source_key);
     tk_set_functions(L, meta);
+    tk_protect(L, bind);
     lua_pop(L, 1);
     open_signals(L, bind, signals);
     tk_push_table(L, bind, TABLE_CORE);

@@ -53,35 +53,89 @@ void tk_call_callbacks(lua_State *L, struct tk_bind *bind, int index, struct tk_
     lua_settop(L, list - 1);
 }
 
+/* ---- where there may be no memory ---- */
+
+/*
+ * A tasklet ends from outside of any script, where nobody would catch an error: what needs memory
+ * is done by a protected call. Calls f(bind, the tasklet at `index`, the top `count` values, which
+ * are popped); true: it has left one result, or `results` is 0.
+ */
+static bool try(lua_State *L, struct tk_bind *bind, lua_CFunction f, int index, int count,
+                int results)
+{
+    index = lua_absindex(L, index);
+    lua_pushcfunction(L, f);
+    lua_pushlightuserdata(L, bind);
+    lua_pushvalue(L, index);
+    lua_rotate(L, -count - 3, 3);
+    if (lua_pcall(L, count + 2, results, 0) == LUA_OK) {
+        return true;
+    }
+    lua_pop(L, 1);
+    bind->L = L;
+    return false;
+}
+
+static int pack_failure(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, 1);
+
+    lua_createtable(L, 2, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 1);
+    tk_push_table(L, bind, TABLE_TRACES);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    lua_rawseti(L, -3, 2);
+    lua_pop(L, 1);
+    return 1;
+}
+
+static int pack_results(lua_State *L)
+{
+    int count = lua_gettop(L) - 2;
+
+    luaL_checkstack(L, 4, NULL);
+    lua_createtable(L, count, 1);
+    lua_insert(L, 3);
+    for (int i = count; i > 0; i--) {
+        lua_rawseti(L, 3, i);
+    }
+    lua_pushinteger(L, count);
+    lua_setfield(L, 3, "n");
+    return 1;
+}
+
 /* Puts what the coroutine left, `count` values on L, into the tasklet at `index`. */
 static void keep_outcome(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body,
                          int count)
 {
-    if (body->failed) {
-        lua_createtable(L, 2, 0);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, 1);
-        tk_push_table(L, bind, TABLE_TRACES);
-        lua_pushvalue(L, index);
-        lua_rawget(L, -2);
-        lua_rawseti(L, -3, 2);
-        lua_pop(L, 1);
+    if (body->failed || count > 1) {
+        if (try(L, bind, body->failed ? pack_failure : pack_results, index, count, 1)) {
+            body->packed = !body->failed;
+        } else {
+            tk_push_table(L, bind, TABLE_NO_MEMORY);
+            body->failed = true;
+        }
     } else if (count == 0) {
         lua_pushnil(L);
         body->mute = true;
-    } else if (count > 1) {
-        lua_createtable(L, count, 1);
-        lua_insert(L, -count - 1);
-        for (int i = count; i > 0; i--) {
-            lua_rawseti(L, -i - 1, i);
-        }
-        lua_pushinteger(L, count);
-        lua_setfield(L, -2, "n");
-        body->packed = true;
     }
     lua_setiuservalue(L, index, UV_OUTCOME);
     lua_pushnil(L);
     lua_setiuservalue(L, index, UV_HELD);
+}
+
+/* The coroutine at 3 goes into the pool, which has not been so large yet. */
+static int widen_pool(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, 1);
+
+    tk_push_table(L, bind, TABLE_POOL);
+    lua_insert(L, 3);
+    lua_rawseti(L, 3, bind->pool + 1);
+    bind->pool_room = ++bind->pool;
+    return 0;
 }
 
 /* Gives a coroutine back to the pool. */
@@ -99,9 +153,14 @@ static void reuse(lua_State *L, struct tk_bind *bind, struct tk_body *body, bool
     if (lua_gethook(co) != NULL) {
         lua_sethook(co, NULL, 0, 0);
     }
-    tk_push_table(L, bind, TABLE_POOL);
     lua_pushthread(co);
     lua_xmove(co, L, 1);
+    if (bind->pool == bind->pool_room) {
+        try(L, bind, widen_pool, -1, 1, 0); /* else it is collected */
+        return;
+    }
+    tk_push_table(L, bind, TABLE_POOL);
+    lua_insert(L, -2);
     lua_rawseti(L, -2, ++bind->pool);
     lua_pop(L, 1);
 }
@@ -117,23 +176,33 @@ static bool is_exit(lua_State *L, int index, struct tk_bind *bind)
     return is;
 }
 
+static int queue_report(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, 1);
+
+    tk_push_table(L, bind, TABLE_UNSEEN);
+    lua_pushvalue(L, 2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    tk_push_table(L, bind, TABLE_FAILED);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, bind->reports + 1);
+    bind->reports++;
+    return 0;
+}
+
 static void note_failure(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body,
                          bool observed)
 {
     if (!body->failed || observed || is_exit(L, index, bind)) {
         return;
     }
-    body->unobserved = true;
     bind->failures++;
-    tk_push_table(L, bind, TABLE_UNSEEN);
-    lua_pushvalue(L, index);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    tk_push_table(L, bind, TABLE_FAILED);
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -2, ++bind->reports);
-    lua_pop(L, 1);
+    body->unobserved = true;
+    if (!try(L, bind, queue_report, index, 0, 0)) {
+        body->unobserved = false;
+        tk_report_no_memory(bind);
+    }
 }
 
 void tk_leave_scope(lua_State *L, struct tk_bind *bind, int index, struct tk_body *body)
@@ -225,6 +294,24 @@ void tk_tell_ends(lua_State *L, struct tk_bind *bind)
     }
 }
 
+/* Tells of the end of the tasklet at 2, or has that done by those who tell now. */
+static int tell(lua_State *L)
+{
+    struct tk_bind *bind = lua_touserdata(L, 1);
+    struct tk_body *body = lua_touserdata(L, 2);
+
+    bind->L = L;
+    if (body->callbacks && bind->telling) {
+        tk_push_table(L, bind, TABLE_UNTOLD);
+        lua_pushvalue(L, 2);
+        lua_rawseti(L, -2, bind->untold + 1);
+        bind->untold++;
+    } else {
+        tk_tell_end(L, bind, 2, body);
+    }
+    return 0;
+}
+
 /* Its `count` results, or its error, are on its coroutine's stack; or on L's if it has none. It is
  * at `at`; 0: it is anchored. */
 static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at, int count,
@@ -275,12 +362,15 @@ static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at
         body->anchor = LUA_NOREF;
     }
     note_failure(L, bind, index, body, observed);
-    if (body->callbacks && bind->telling) {
-        tk_push_table(L, bind, TABLE_UNTOLD);
-        lua_pushvalue(L, index);
-        lua_rawseti(L, -2, ++bind->untold);
-    } else {
-        tk_tell_end(L, bind, index, body);
+    if (body->callbacks || body->monitored || body->member) {
+        bool telling = bind->telling;
+
+        if (!try(L, bind, tell, index, 0, 0)) {
+            bind->telling = telling;
+            bind->failures++;
+            tk_report_no_memory(bind);
+        }
+        bind->L = L;
     }
     lua_settop(L, top);
 }
@@ -350,7 +440,7 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     body->anchor = LUA_NOREF;
     tk_forget(L, bind, body);
     tk_unanchor(L, bind, anchor);
-    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK) {
+    if (lua_status(co) == LUA_YIELD && tk_close_thread(L, bind, co) != LUA_OK) {
         lua_xmove(co, L, 1);
         tk_report_error(L, bind, "a <close> variable of a tasklet that was bound anew");
     }
@@ -365,6 +455,8 @@ RAISES void tk_abandon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
     lua_State *co = body->co;
+    struct tk_outside outside;
+    int status;
 
     if (body->task.state == TK_RUNNING || co == NULL) {
         return; /* it is on the C stack: whoever called lua_close from there leaves it as it is */
@@ -372,7 +464,13 @@ static void close_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     tk_verb_done(bind, body);
     tk_task_finish(bind->sched, &body->task);
     body->co = NULL;
-    if (lua_status(co) == LUA_YIELD && lua_resetthread(co) != LUA_OK && lua_checkstack(L, 4)) {
+    if (lua_status(co) != LUA_YIELD) {
+        return;
+    }
+    tk_outside_begin(L, bind, &outside);
+    status = tk_close_thread(L, bind, co);
+    tk_outside_end(L, bind, &outside);
+    if (status != LUA_OK && lua_checkstack(L, 4)) {
         lua_xmove(co, L, 1);
         if (tk_error_is(L, -1, bind, "TaskletExit")) {
             lua_pop(L, 1);

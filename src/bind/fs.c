@@ -151,13 +151,16 @@ struct request {
 static int perform(lua_State *L, const struct request *request)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_body *body = tk_check_wait(L, bind);
+    struct tk_body *body;
     struct tk_arg arg = {.given = false};
-    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    struct box *box;
     struct tk_fault fault;
     struct tk_wait *wait;
     lua_KContext context;
 
+    tk_require_capability(L, bind, TK_MAY_FILES);
+    body = tk_check_wait(L, bind);
+    box = lua_newuserdatauv(L, sizeof *box, 0);
     box->fs = NULL;
     luaL_setmetatable(L, BOX);
     context = (lua_KContext)lua_gettop(L) * 2 + request->types;

@@ -520,5 +520,6 @@ void tk_mailbox_open(lua_State *L, struct tk_bind *bind)
     tk_push_table(L, bind, TABLE_ANCHORS);
     luaL_setfuncs(L, takers, 2);
     lua_setfield(L, -2, "__index");
+    tk_protect(L, bind);
     lua_pop(L, 1);
 }

@@ -558,7 +558,7 @@ void tk_warn_unnamed(lua_State *L, struct tk_bind *bind, struct tk_task *task, v
     tk_push_name(L, bind, lua_gettop(L) - 2);
     lua_pushfstring(L, "implicitly discarding message '%s' (tasklet '%s')", lua_tostring(L, -2),
                     lua_tostring(L, -1));
-    lua_warning(L, lua_tostring(L, -1), 0);
+    tk_warn(L, bind, lua_tostring(L, -1));
     lua_pop(L, 5);
 }
 
@@ -680,5 +680,6 @@ void tk_message_open(lua_State *L, struct tk_bind *bind)
     lua_createtable(L, 0, 1);
     tk_set_functions(L, methods);
     luaL_setfuncs(L, access, 2);
+    tk_protect(L, bind);
     lua_pop(L, 1);
 }

@@ -59,6 +59,10 @@ static void make_tables(lua_State *L, struct tk_bind *bind)
         }
     }
     lua_pop(L, 1);
+    tk_push_table(L, bind, TABLE_NO_MEMORY);
+    lua_pushliteral(L, "not enough memory");
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
     make_weak(L, bind, TABLE_FIELDS, "k");
     make_weak(L, bind, TABLE_CALLBACKS, "k");
     make_weak(L, bind, TABLE_TIMEOUTS, "k");
@@ -108,6 +112,7 @@ static int open_all(lua_State *L)
 
     lua_settop(L, 0);
     tk_push_table(L, bind, TABLE_MODULE);
+    tk_capability_open(L, bind);
     tk_run_open(L, bind);
     tk_report_open(L, bind);
     tk_tasklet_open(L, bind);
@@ -146,7 +151,8 @@ static int open_all(lua_State *L)
 
 RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
                                     const struct tk_kind *const *kinds, struct tk_source *signals,
-                                    const struct tk_bind_hooks *hooks, void *context)
+                                    const struct tk_bind_hooks *hooks, void *context,
+                                    unsigned capabilities)
 {
     struct tk_bind *bind = lua_newuserdatauv(L, sizeof *bind, 0);
 
@@ -161,9 +167,11 @@ RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
     bind->room = kind_named(bind, "room in a mailbox");
     bind->answer = kind_named(bind, "answer");
     bind->channel = kind_named(bind, "WaitForChannel");
+    bind->callback = bind->main;
     bind->gate = kind_named(bind, "gate");
     bind->job = kind_named(bind, "job");
     bind->hooks = hooks;
+    bind->capabilities = capabilities;
     bind->context = context;
     make_tables(L, bind);
     bind->sched = sched;

@@ -11,7 +11,8 @@
  */
 RAISES struct tk_bind *tk_bind_open(lua_State *L, struct tk_sched *sched,
                                     const struct tk_kind *const *kinds, struct tk_source *signals,
-                                    const struct tk_bind_hooks *hooks, void *context);
+                                    const struct tk_bind_hooks *hooks, void *context,
+                                    unsigned capabilities);
 
 /* Pushes the module's table. */
 void tk_bind_push_module(lua_State *L, struct tk_bind *bind);

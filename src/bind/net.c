@@ -117,6 +117,7 @@ void tk_socket_sort_open(lua_State *L, struct tk_bind *bind, const struct tk_soc
     lua_setfield(L, -2, name);
     lua_pop(L, 1);
     lua_setfield(L, -2, "__index");
+    tk_protect(L, bind);
     lua_pop(L, 1);
 }
 
@@ -153,6 +154,7 @@ static int core_listen(lua_State *L)
     struct tk_socket *socket;
     int rc;
 
+    tk_require_capability(L, bind, TK_MAY_NETWORK);
     listen.size = tk_check_address(L, 1, &listen.address);
     listen.backlog = (int)luaL_checkinteger(L, 3);
     listen.reuse_port = lua_toboolean(L, 4);

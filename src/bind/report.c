@@ -48,12 +48,19 @@ int tk_traceback(lua_State *L)
 
 const char *tk_push_text(lua_State *L, int index)
 {
+    struct tk_bind *bind = tk_bind_in(L);
+    struct tk_outside outside;
+    int status;
+
     index = lua_absindex(L, index);
     if (lua_isstring(L, index)) {
         lua_pushvalue(L, index);
     } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
         lua_pushvalue(L, index);
-        if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+        tk_outside_begin(L, bind, &outside);
+        status = lua_pcall(L, 1, 1, 0);
+        tk_outside_end(L, bind, &outside);
+        if (status != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
             lua_pop(L, 1);
             lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
         }
@@ -81,19 +88,46 @@ const char *tk_push_shown(lua_State *L, int index)
     return lua_tostring(L, -1);
 }
 
-void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
+/* report(error, where): `where` is a string of ours, or NULL. */
+static int report_protected(lua_State *L)
 {
-    const char *text = tk_push_text(L, -1);
+    struct tk_bind *bind = tk_bind_in(L);
+    const char *where = lua_touserdata(L, 2), *text = tk_push_text(L, 1);
 
     if (where != NULL) {
         text = lua_pushfstring(L, "%s\n\tin %s", text, where);
-        lua_remove(L, -2);
     }
+    bind->hooks->error(bind->context, text);
+    return 0;
+}
+
+void tk_report_error(lua_State *L, struct tk_bind *bind, const char *where)
+{
+    lua_State *outer = bind->L;
+
     bind->failures++;
-    if (bind->hooks->error != NULL) {
-        bind->hooks->error(bind->context, text);
+    lua_pushcfunction(L, report_protected);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)where);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        tk_report_no_memory(bind);
     }
-    lua_pop(L, 2);
+    bind->L = outer;
+}
+
+void tk_warn(lua_State *L, struct tk_bind *bind, const char *text)
+{
+    if (!bind->hooks->warning(bind->context, text)) {
+        lua_warning(L, text, 0);
+    }
+}
+
+/* For the Lua part: warn(text). */
+static int warn(lua_State *L)
+{
+    tk_warn(L, tk_bind_of(L), luaL_checkstring(L, 1));
+    return 0;
 }
 
 /* Hands the error and traceback at 1 and 2 to the host, with the name of the current tasklet. */
@@ -141,20 +175,31 @@ static int traceback(lua_State *L)
     return 1;
 }
 
-static void report_body(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+/* Reports how the tasklet at 1 has failed. */
+static int report_outcome(lua_State *L)
 {
+    struct tk_bind *bind = tk_bind_in(L);
     const char *text;
 
-    lua_getiuservalue(L, -1, UV_OUTCOME);
+    lua_getiuservalue(L, 1, UV_OUTCOME);
     lua_rawgeti(L, -1, 1);
     text = tk_push_text(L, -1);
-    lua_rawgeti(L, -3, 2);
+    lua_rawgeti(L, 2, 2);
     if (lua_isstring(L, -1)) {
         text = lua_pushfstring(L, "%s\n%s", text, lua_tostring(L, -1));
     }
-    (void)body;
-    if (bind->hooks->error != NULL) {
-        bind->hooks->error(bind->context, text);
+    bind->hooks->error(bind->context, text);
+    return 0;
+}
+
+/* The tasklet is on top. */
+static void report_body(lua_State *L, struct tk_bind *bind)
+{
+    lua_pushcfunction(L, report_outcome);
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        tk_report_no_memory(bind);
     }
 }
 
@@ -180,7 +225,7 @@ void tk_report(struct tk_bind *bind)
             lua_pushnil(L);
             lua_rawseti(L, -3, i);
             if (body != NULL && body->unobserved) {
-                report_body(L, bind, body);
+                report_body(L, bind);
             }
             lua_settop(L, top + 1);
         }
@@ -220,7 +265,7 @@ void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     for (int i = 1; i <= bind->reports; i++) {
         lua_rawgeti(L, top + 1, i);
         if (lua_touserdata(L, -1) == body) {
-            report_body(L, bind, body);
+            report_body(L, bind);
             lua_pushboolean(L, false);
             lua_rawseti(L, top + 1, i);
         }
@@ -231,22 +276,19 @@ void tk_report_now(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 
 int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults, const char *where)
 {
-    lua_State *running = bind->running, *outer = bind->L;
-    struct tk_task *current = bind->sched == NULL ? NULL : bind->sched->current;
     int at = lua_gettop(L) - nargs, status;
+    struct tk_outside outside;
 
+    if ((bind->halt & HALT_FREE) != 0) {
+        lua_settop(L, at - 1);
+        lua_settop(L, at - 1 + (nresults > 0 ? nresults : 0));
+        return LUA_OK;
+    }
     lua_pushcfunction(L, tk_traceback);
     lua_insert(L, at);
-    if (bind->sched != NULL) {
-        bind->sched->current = NULL;
-    }
-    bind->running = NULL;
+    tk_outside_begin(L, bind, &outside);
     status = lua_pcall(L, nargs, nresults, at);
-    bind->L = outer;
-    bind->running = running;
-    if (bind->sched != NULL) {
-        bind->sched->current = current;
-    }
+    tk_outside_end(L, bind, &outside);
     if (status != LUA_OK) {
         tk_report_error(L, bind, where);
     }
@@ -257,11 +299,9 @@ int tk_call_guarded(lua_State *L, struct tk_bind *bind, int nargs, int nresults,
 /* The stack's top is the module's table. */
 void tk_report_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {{"shown", shown},
-                                    {"log", log_error},
-                                    {"report", report_error},
-                                    {"traceback", traceback},
-                                    {NULL, NULL}};
+    static const luaL_Reg core[] = {{"shown", shown},         {"warn", warn},
+                                    {"log", log_error},       {"report", report_error},
+                                    {"traceback", traceback}, {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);

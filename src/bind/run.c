@@ -242,7 +242,7 @@ __attribute__((noinline)) static int before_resume(struct tk_bind *bind, struct 
         body->stock = body->preempted = false;
     }
     if (bind->pump != NULL) {
-        bind->pump->used = 0;
+        bind->pump->used = bind->pump->looked = 0;
         tk_pump_watch(bind, co);
     }
     return args;
@@ -253,6 +253,9 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     struct tk_sched *sched = bind->sched;
     lua_State *co = body->co, *running = bind->running;
     int status, count = 0, barrier = bind->barrier, args = 0;
+    unsigned runaway = bind->runaway;
+    struct tk_stint stint = {0}, *outer = bind->stint;
+    bool ended = false;
 
     if (!body->begun || body->stock || body->preempted || bind->closely) {
         args = before_resume(bind, body, co);
@@ -264,11 +267,28 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->running = co;
     bind->barrier = 0;
     bind->gave_way = false;
+    bind->runaway = 0;
+    bind->stint = &stint;
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, false);
+    }
     status = lua_resume(co, L, args, &count);
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, true);
+    }
     bind->L = L;
     bind->running = running;
     bind->barrier = barrier;
     bind->last = body;
+    if (bind->runaway != 0) {
+        ended = status == LUA_YIELD && tk_runaway_caught(L, bind, body);
+    }
+    bind->runaway = runaway;
+    bind->stint = outer;
+    tk_runaway_resume(bind);
+    if (ended) {
+        return;
+    }
     if (bind->event.wait != NULL) {
         drop_event(L, bind); /* what waited for it was closed meanwhile */
     }
@@ -372,13 +392,16 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
 {
     lua_State *running = bind->running;
     uint64_t used = bind->pump == NULL ? 0 : bind->pump->used;
+    uint64_t total = bind->pump == NULL ? 0 : bind->pump->total;
     int barrier = bind->barrier;
+    bool exempt = bind->memory != NULL && tk_pool_exempt(bind->memory, true);
     struct tk_frame frame;
 
     luaL_checkstack(L, 20, NULL);
     if (running == NULL) {
         tk_sched_tick(bind->sched, bind->hooks->now(bind->context)); /* time has passed outside */
     }
+    tk_stint_begin(bind);
     tk_sched_enter(bind->sched, &frame);
     bind->sched->current = NULL;
     bind->running = NULL;
@@ -388,9 +411,17 @@ RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind)
     bind->barrier = barrier;
     bind->gave_way = false; /* whoever did, it was not the caller */
     if (bind->pump != NULL) {
-        bind->pump->used = used; /* what others have run is not the caller's */
+        bind->pump->used = bind->pump->looked = used; /* what others have run is not the caller's */
+        if (bind->pump == &bind->quota) {
+            bind->pump->used += bind->pump->total - total; /* but the limit's: it has them run */
+        }
+    }
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, exempt);
     }
     tk_sched_leave(bind->sched);
+    tk_stint_look(bind);
+    tk_runaway_resume(bind);
 }
 
 RAISES int tk_hand_over(lua_State *L, struct tk_bind *bind, lua_KFunction k, lua_KContext context)

@@ -131,6 +131,7 @@ static int script_class(lua_State *L)
     tk_condition_class(L, bind, &kind);
     lua_pushvalue(L, 2);
     lua_setfield(L, -2, "__name");
+    tk_protect(L, bind);
     lua_pushvalue(L, 1);
     lua_insert(L, -2);
     lua_rawset(L, lua_upvalueindex(2));

@@ -29,6 +29,9 @@ void tk_raise_hook(lua_State *L, lua_Debug *ar)
 
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
+    if (bind->pump != NULL) {
+        tk_pump_watch(bind, L);
+    }
     bind->raise_by_hook = false;
     tk_check_raise(L, bind);
 }
@@ -54,6 +57,15 @@ static bool can_preempt(lua_State *L, const struct tk_bind *bind, const struct t
     return !lua_getstack(L, 0, &ar) || (lua_getinfo(L, "S", &ar), !tk_is_own_source(ar.source));
 }
 
+/* The current tasklet gives way to all others that are ready. */
+static void preempt_for_others(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    bind->hooks->due(bind->context); /* whom a timer has woken by now comes first */
+    tk_task_give_way(bind->sched, &body->task);
+    bind->sched->budget = 0; /* the turn is over: the loop looks at timers and descriptors */
+    preempt(L, bind, body);
+}
+
 /* ---- time slices ---- */
 
 static void warn(lua_State *L, struct tk_bind *bind, struct tk_body *body, const char *name)
@@ -64,7 +76,7 @@ static void warn(lua_State *L, struct tk_bind *bind, struct tk_body *body, const
     tk_push_name(L, bind, lua_gettop(L));
     lua_pushfstring(L, "C function '%s' could not be interrupted for %d ms (tasklet '%s')", name,
                     (int)ms, lua_tostring(L, -1));
-    lua_warning(L, lua_tostring(L, -1), 0);
+    tk_warn(L, bind, lua_tostring(L, -1));
     lua_pop(L, 3);
 }
 
@@ -114,10 +126,7 @@ static void slice_hook(lua_State *L, lua_Debug *ar)
     }
     if (can_preempt(L, bind, body) && (bind->sched->depth == 0 || body->ignore_nesting)) {
         bind->obstacle = NULL;
-        bind->hooks->due(bind->context); /* whom a timer has woken by now comes first */
-        tk_task_give_way(bind->sched, &body->task);
-        bind->sched->budget = 0; /* the turn is over: the loop looks at timers and descriptors */
-        preempt(L, bind, body);
+        preempt_for_others(L, bind, body);
     } else if (body != NULL && !body->atomic && bind->running == L) {
         if (bind->obstacle == NULL) {
             bind->obstacle = tk_obstacle(L, bind); /* named when it returns */
@@ -144,6 +153,10 @@ static bool note_bark(struct tk_bind *bind)
     if (bind->slow > 0 && before < bind->slow && bind->ran >= bind->slow) {
         bind->warns = true;
     }
+    if (bind->max_time > 0 && !bind->preempts && bind->ran >= bind->max_time) {
+        tk_runaway_tell(bind, TK_TOO_LONG);
+        return false;
+    }
     if (bind->slice == 0 || bind->ran < bind->slice) {
         return bind->warns;
     }
@@ -160,16 +173,31 @@ void tk_slice_late(struct tk_bind *bind)
 {
     lua_State *running = bind->running;
 
-    if (running != NULL && note_bark(bind) &&
+    if (note_bark(bind) && running != NULL &&
         (lua_gethook(running) == NULL || lua_gethook(running) == slice_hook)) {
         lua_sethook(running, slice_hook, LUA_MASKCOUNT | (bind->slice > 0 ? LUA_MASKRET : 0), 1);
     }
 }
 
+static uint64_t shorter(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 const char *tk_slice_watch(struct tk_bind *bind, uint64_t slice, uint64_t slow)
 {
-    uint64_t period = slice == 0 || (slow != 0 && slow < slice) ? slow : slice;
-    const char *why = bind->hooks->watch(bind->context, period);
+    uint64_t limit = bind->by_counting ? 0 : bind->max_time, period;
+    const char *why;
+
+    if (limit > 0) { /* the watchdog begins anew */
+        tk_stint_begin(bind);
+        tk_stint_look(bind);
+    }
+    if (bind->preempts) { /* no longer slices than the program's limit */
+        slice = shorter(slice, limit);
+    }
+    period = shorter(shorter(slice, slow), limit);
+    why = bind->hooks->watch(bind->context, period);
 
     if (why == NULL) {
         bind->slice = slice;
@@ -200,13 +228,49 @@ static int set_timeslice(lua_State *L)
 
 static void pump_hook(lua_State *L, lua_Debug *ar);
 
+/* How many instructions are left of a limit, or `over` if it is used up. 0: no limit. */
+static uint64_t left_of(uint64_t limit, uint64_t used, uint64_t over)
+{
+    return limit == 0 ? STEP : used < limit ? limit - used : over;
+}
+
 /* The hook comes when the budget is used up; after `over` instructions if it is. Steps keep that
  * exact where Lua's count cannot be read. */
-static void watch_step(lua_State *co, const struct tk_pump *pump, uint64_t over)
+static void watch_step(const struct tk_bind *bind, lua_State *co, uint64_t over)
 {
-    uint64_t left = pump->used < pump->budget ? pump->budget - pump->used : over;
+    const struct tk_pump *pump = bind->pump;
+    uint64_t left = left_of(pump->budget, pump->used, over);
+    uint64_t limit = left_of(bind->max_count, pump->used, bind->preempts ? over : 1);
 
+    left = limit < left ? limit : left;
+    if (bind->by_counting && pump->used - pump->looked < STEP &&
+        left > STEP - (pump->used - pump->looked)) {
+        left = STEP - (pump->used - pump->looked);
+    }
+    if (bind->runaway != 0) {
+        left = 1;
+    }
     lua_sethook(co, pump_hook, LUA_MASKCOUNT, left < STEP ? (int)left : STEP);
+}
+
+/* Has what runs used up the program's limits? */
+static bool is_over(struct tk_bind *bind)
+{
+    uint64_t now;
+
+    if (bind->max_count > 0 && bind->pump->used >= bind->max_count) {
+        bind->runaway = TK_TOO_MANY;
+    } else if (bind->by_counting && bind->max_time > 0) {
+        now = bind->hooks->system_now(bind->context);
+        bind->pump->looked = bind->pump->used;
+        if (bind->late_count != bind->resumes) {
+            bind->late_count = bind->resumes;
+            bind->late_since = now;
+        } else if (now - bind->late_since >= bind->max_time) {
+            bind->runaway = TK_TOO_LONG;
+        }
+    }
+    return bind->runaway != 0;
 }
 
 static void pump_hook(lua_State *L, lua_Debug *ar)
@@ -221,8 +285,21 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
         return;
     }
     pump->used += (uint64_t)lua_gethookcount(L);
-    watch_step(L, pump, STEP);
-    if (pump->used >= pump->budget && can_preempt(L, bind, body)) {
+    pump->total += (uint64_t)lua_gethookcount(L);
+    if (is_over(bind) && !bind->preempts) {
+        watch_step(bind, L, 1);
+        tk_runaway_stop(L, bind);
+        return;
+    }
+    watch_step(bind, L, STEP);
+    if (bind->runaway != 0) {
+        bind->runaway = 0;
+        if (can_preempt(L, bind, body) && (bind->sched->depth == 0 || body->ignore_nesting)) {
+            preempt_for_others(L, bind, body);
+        }
+        return;
+    }
+    if (pump->budget > 0 && pump->used >= pump->budget && can_preempt(L, bind, body)) {
         pump->over = body;
         bind->halt |= HALT_PUMP;
         tk_task_pause(bind->sched, &body->task);
@@ -233,7 +310,7 @@ static void pump_hook(lua_State *L, lua_Debug *ar)
 void tk_pump_watch(struct tk_bind *bind, lua_State *co)
 {
     if (lua_gethook(co) == NULL || lua_gethook(co) == pump_hook) {
-        watch_step(co, bind->pump, 1);
+        watch_step(bind, co, 1);
     }
 }
 
@@ -242,8 +319,11 @@ void tk_pump_count(struct tk_bind *bind, lua_State *co)
     struct tk_pump *pump = bind->pump;
 
     if (pump->place >= 0 && lua_gethook(co) == pump_hook) {
-        pump->used += (uint64_t)(lua_gethookcount(co) - tk_count_left(co, pump->place));
-        watch_step(co, pump, 1);
+        uint64_t done = (uint64_t)(lua_gethookcount(co) - tk_count_left(co, pump->place));
+
+        pump->used += done;
+        pump->total += done;
+        watch_step(bind, co, 1);
     }
 }
 
@@ -271,9 +351,10 @@ static int module_pump(lua_State *L)
     lua_State *running = bind->running;
     lua_Integer budget = luaL_optinteger(L, 1, 0);
     struct tk_pump own = {0}, *outer = bind->pump;
-    uint64_t used = outer == NULL ? 0 : outer->used;
+    uint64_t used = outer == NULL ? 0 : outer->used, total = outer == NULL ? 0 : outer->total;
     int barrier = bind->barrier;
     struct tk_frame frame;
+    bool exempt;
 
     tk_check_open(L, bind);
     luaL_argcheck(L, lua_isnoneornil(L, 1) || budget >= 1, 1, "must be at least 1");
@@ -281,7 +362,7 @@ static int module_pump(lua_State *L)
     if (bind->sched->depth > 60) {
         return tk_raise(L, "pumps are nested too deep");
     }
-    if (outer == NULL && budget > 0) {
+    if ((outer == NULL || outer == &bind->quota) && budget > 0) {
         own.budget = (uint64_t)budget;
         if (bind->count_place == 0) {
             bind->count_place = tk_count_place();
@@ -290,11 +371,16 @@ static int module_pump(lua_State *L)
         bind->pump = &own;
         tk_look_closely(bind);
     }
+    tk_stint_begin(bind);
     tk_sched_enter(bind->sched, &frame);
     bind->sched->current = NULL;
     bind->running = NULL;
     bind->barrier = 0;
+    exempt = bind->memory != NULL && tk_pool_exempt(bind->memory, true);
     run_all(L, bind);
+    if (bind->memory != NULL) {
+        tk_pool_exempt(bind->memory, exempt);
+    }
     bind->halt &= ~(unsigned)HALT_PUMP;
     tk_sched_leave(bind->sched);
     bind->running = running;
@@ -308,9 +394,15 @@ static int module_pump(lua_State *L)
     }
     bind->pump = outer;
     tk_look_closely(bind);
+    tk_stint_look(bind);
+    tk_runaway_resume(bind);
     bind->gave_way = false;
     if (outer != NULL) {
         outer->used = used; /* what others have run is not the caller's */
+        outer->total += own.total;
+        if (outer == &bind->quota) {
+            outer->used += outer->total - total; /* but the limit's */
+        }
     }
     tk_check_raise(L, bind);
     return 1;

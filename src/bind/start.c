@@ -98,6 +98,11 @@ static void prepare(lua_State *L, struct tk_bind *bind, struct tk_body *body, in
     bool given = lua_isthread(L, index);
     lua_State *co;
 
+    tk_check_room(L, bind);
+    if (bind->max_mailbox > 0 && (body->task.mail == NULL || body->task.mail->limit == 0) &&
+        tk_mail_limit(&body->task, bind->max_mailbox) < 0) {
+        luaL_error(L, "not enough memory");
+    }
     body->pooled = !given;
     if (given) {
         lua_pushvalue(L, index);
@@ -150,6 +155,14 @@ RAISES struct tk_body *tk_body_make(lua_State *L, struct tk_bind *bind, int inde
     lua_copy(L, ud, first);
     lua_settop(L, first);
     return body;
+}
+
+RAISES void tk_check_room(lua_State *L, struct tk_bind *bind)
+{
+    if (tk_is_full(bind)) {
+        tk_raise(L, "there are %d tasklets, as many as the program allows",
+                 (int)bind->max_tasklets);
+    }
 }
 
 /* ---- starting ---- */

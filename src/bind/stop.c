@@ -467,5 +467,6 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind)
     lua_newtable(L);
     tk_set_functions(L, methods);
     lua_setfield(L, -2, "__index");
+    tk_protect(L, bind);
     lua_pop(L, 1);
 }

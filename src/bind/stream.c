@@ -195,6 +195,7 @@ static int module_stream(lua_State *L)
 
     luaL_argcheck(L, fd >= 0 && fd <= INT32_MAX, 1, "not a descriptor");
     tk_check_open(L, bind);
+    tk_require_capability(L, bind, TK_MAY_FILES | TK_MAY_NETWORK | TK_MAY_PROCESSES);
     return tk_push_stream(L, bind, (int)fd, TK_STREAM_ANY);
 }
 
@@ -206,6 +207,7 @@ static int open_standard(lua_State *L)
     int rc;
 
     tk_check_open(L, bind);
+    tk_require_capability(L, bind, TK_MAY_FILES);
     stream = tk_new_stream(L, bind);
     rc = tk_stream_open_standard(stream, bind->sched, (int)luaL_checkinteger(L, 1));
     return rc < 0 ? tk_push_failure_of(L, rc, NULL) : 1;
@@ -294,5 +296,6 @@ void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
     lua_setfield(L, -2, "stream_methods");
     lua_pop(L, 1);
     lua_setfield(L, -2, "__index");
+    tk_protect(L, bind);
     lua_settop(L, top);
 }

@@ -534,6 +534,7 @@ static int make_class(lua_State *L)
         lua_setfield(L, 2, m->name);
     }
     lua_settop(L, 2);
+    tk_protect(L, tk_bind_of(L));
     if (!lua_getmetatable(L, 1)) {
         lua_newtable(L);
     }

@@ -195,7 +195,7 @@ static void warn_unread(lua_State *L, struct tk_bind *bind, struct tk_body *body
     tk_push_name(L, bind, lua_gettop(L) - 1);
     lua_pushfstring(L, "%sforgot to read an event (tasklet '%s')", lua_tostring(L, -2),
                     lua_tostring(L, -1));
-    lua_warning(L, lua_tostring(L, -1), 0);
+    tk_warn(L, bind, lua_tostring(L, -1));
     lua_pop(L, 4);
 }
 

@@ -10,7 +10,6 @@
  */
 #include "core/pool.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +61,9 @@ struct tk_pool {
     size_t carved; /* chunks of the latest region that have been in use */
     size_t empty;  /* chunks without a block in use that are not spare */
     size_t blocks;
+    size_t used;  /* bytes of theirs, as asked for */
+    size_t limit; /* of these; 0: none */
+    bool exempt;  /* it does not count for now */
 };
 
 struct tk_pool *tk_pool_new(void)
@@ -304,14 +306,50 @@ __attribute__((noinline)) static void *resize(struct tk_pool *pool, void *block,
     return moved;
 }
 
+/* Is that more than the limit leaves? */
+static bool is_beyond(const struct tk_pool *pool, size_t more)
+{
+    return !pool->exempt && (pool->used > pool->limit || more > pool->limit - pool->used);
+}
+
 void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t size)
 {
+    void *changed;
+
     if (block == NULL) {
-        return size == 0 ? NULL : block_new(pool, size);
+        old_size = 0;
     }
     if (size == 0) {
-        block_free(pool, block, old_size);
+        if (block != NULL) {
+            pool->used -= old_size;
+            block_free(pool, block, old_size);
+        }
         return NULL;
     }
-    return resize(pool, block, old_size, size);
+    if (size > old_size && pool->limit != 0 && is_beyond(pool, size - old_size)) {
+        return NULL;
+    }
+    changed = block == NULL ? block_new(pool, size) : resize(pool, block, old_size, size);
+    if (changed != NULL) {
+        pool->used += size - old_size;
+    }
+    return changed;
+}
+
+size_t tk_pool_used(const struct tk_pool *pool)
+{
+    return pool->used;
+}
+
+void tk_pool_limit(struct tk_pool *pool, size_t limit)
+{
+    pool->limit = limit;
+}
+
+bool tk_pool_exempt(struct tk_pool *pool, bool exempt)
+{
+    bool was = pool->exempt;
+
+    pool->exempt = exempt;
+    return was;
 }

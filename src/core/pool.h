@@ -8,6 +8,7 @@
 #ifndef TK_CORE_POOL_H
 #define TK_CORE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct tk_pool;
@@ -19,5 +20,15 @@ void tk_pool_free(struct tk_pool *pool);
 
 /* As Lua's allocator functions: `size` 0 frees. The pool is freed with its last block. */
 void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t size);
+
+/* How many bytes its blocks have, as they were asked for. */
+size_t tk_pool_used(const struct tk_pool *pool);
+
+/* From now on blocks beyond so many bytes are refused; 0: none is. */
+void tk_pool_limit(struct tk_pool *pool, size_t limit);
+
+/* Is the limit not to count for now? Returns what it was. For work that must not be left half
+ * done. */
+bool tk_pool_exempt(struct tk_pool *pool, bool exempt);
 
 #endif

@@ -125,6 +125,7 @@ struct tk_kind {
     uint8_t values;                /* how many script values are kept with it */
     uint8_t payload; /* which of them holds what a firing carried; 0: firings carry nothing */
     unsigned flags;
+    unsigned needs;   /* enum tk_needs: one of these; 0: nothing */
     int32_t priority; /* unless the option says otherwise */
 
     /* Takes over the arguments; the struct is zeroed but for the head. Does not arm. */
@@ -155,6 +156,9 @@ struct tk_kind {
      * nothing. */
     void (*fired)(struct tk_wait *wait, struct tk_sched *sched);
 };
+
+/* What a script must have been given to make one; see enum tk_capability. */
+enum tk_needs { TK_NEEDS_FILES = 1, TK_NEEDS_PROCESSES = 2, TK_NEEDS_NETWORK = 4 };
 
 enum tk_wait_flags {
     TK_ARMED = 1,

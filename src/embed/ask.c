@@ -203,6 +203,9 @@ int tk_letter_send(const struct tk_letter *letter)
     if (rc == 0) {
         rc = delivery.rc;
     }
+    if (rc == TASKLET_ECLOSED) {
+        return rc;
+    }
     if (rc < 0 && delivery.begun) {
         if (letter->ask->over) {
             return 0; /* a finalizer has ended the receiver meanwhile: that is told */
@@ -285,23 +288,31 @@ static int tell(lua_State *L)
 static void tell_one(struct tasklet_host *host, struct tk_ask *ask)
 {
     struct reply reply = {ask, ask->status < 0};
+    int rc = ask->status;
 
-    if (ask->status < 0) {
-        ask->on_reply(ask->context, ask->status, NULL);
-    } else if (tk_guarded(host, tell, &reply) < 0 && !reply.told) {
-        ask->on_reply(ask->context, TASKLET_ENOMEM, NULL);
+    if (rc == 0) {
+        rc = tk_guarded(host, tell, &reply);
+    }
+    if (rc < 0 && (ask->status < 0 || !reply.told)) {
+        ask->on_reply(ask->context, rc, NULL);
     }
     free(ask);
 }
 
-void tk_asks_tell(struct tasklet_host *host)
+/* `closing`: also if the host is to be freed. */
+static void tell_all(struct tasklet_host *host, bool closing)
 {
     struct tk_list *list = &host->embed->traffic.answered, *node;
 
-    while ((node = tk_list_first(list)) != NULL) {
+    while ((closing || !host->freeing) && (node = tk_list_first(list)) != NULL) {
         tk_list_remove(node);
         tell_one(host, tk_container_of(node, struct tk_ask, node));
     }
+}
+
+void tk_asks_tell(struct tasklet_host *host)
+{
+    tell_all(host, false);
 }
 
 void tk_asks_close(struct tasklet_host *host)
@@ -313,6 +324,6 @@ void tk_asks_close(struct tasklet_host *host)
     while (cursor = 0, (ask = tk_map_next(&traffic->asks, &cursor)) != NULL) {
         end(ask, TASKLET_ECLOSED, 0);
     }
-    tk_asks_tell(host);
+    tell_all(host, true);
     tk_map_finish(&traffic->asks);
 }

@@ -44,8 +44,9 @@ struct tasklet {
 
 /*
  * Calls f protected, with `context` as a light userdata at index 1, in no tasklet. It has a
- * C function's usual 20 slots of stack. 0; TASKLET_ENOMEM; TASKLET_ECLOSED; or TASKLET_ESCRIPT, and
- * the error's message is the host's (tk_set_error).
+ * C function's usual 20 slots of stack. 0; TASKLET_ENOMEM; TASKLET_ECLOSED, and the host may be
+ * gone: it is not to be touched any more; or TASKLET_ESCRIPT, and the error's message is the host's
+ * (tk_set_error).
  */
 int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context);
 
@@ -54,20 +55,15 @@ int tk_check_alive(struct tasklet_host *host);
 
 /* What runs is put aside while C calls into Lua. */
 struct tk_outer {
-    lua_State *L, *running;
-    struct tk_task *current;
+    struct tk_outside outside;
 };
 
 static inline void tk_enter(struct tasklet_host *host, struct tk_outer *outer)
 {
     struct tk_bind *bind = host->bind;
 
-    outer->L = bind->L;
-    outer->running = bind->running;
-    outer->current = bind->sched->current;
+    tk_outside_begin(bind->main, bind, &outer->outside);
     bind->L = bind->main;
-    bind->running = NULL;
-    bind->sched->current = NULL;
     host->embed->depth++;
     tk_clock_catch_up(&host->loop.clock);
 }
@@ -76,9 +72,7 @@ static inline void tk_leave(struct tasklet_host *host, const struct tk_outer *ou
 {
     struct tk_bind *bind = host->bind;
 
-    bind->L = outer->L;
-    bind->running = outer->running;
-    bind->sched->current = outer->current;
+    tk_outside_end(bind->main, bind, &outer->outside);
     host->embed->depth--;
 }
 

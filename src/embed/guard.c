@@ -101,8 +101,8 @@ int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context)
     lua_State *L;
     int status;
 
-    if (host->bind == NULL) {
-        return tk_set_error(host, TASKLET_ECLOSED, "the Lua state is closed");
+    if (host->bind == NULL || host->freeing) {
+        return tk_set_error(host, TASKLET_ECLOSED, "the host is closed");
     }
     L = host->bind->main;
     if (!lua_checkstack(L, 3)) {
@@ -113,7 +113,8 @@ int tk_guarded(struct tasklet_host *host, lua_CFunction f, void *context)
     lua_pushlightuserdata(L, context);
     status = lua_pcall(L, 1, 0, 0);
     tk_leave(host, &outer);
-    return status == LUA_OK ? 0 : tk_failed(host, L, status);
+    status = status == LUA_OK ? 0 : tk_failed(host, L, status);
+    return tk_host_settle(host) ? TASKLET_ECLOSED : status;
 }
 
 /* ---- with the host ---- */

@@ -176,7 +176,7 @@ void tk_traffic_come(struct tasklet_host *host)
         traffic->come =
             turn_round(atomic_exchange_explicit(&traffic->port->last, NULL, memory_order_acq_rel));
     }
-    for (int i = 0; i < TURN_PARCELS && traffic->come != NULL; i++) {
+    for (int i = 0; i < TURN_PARCELS && !host->freeing && traffic->come != NULL; i++) {
         struct tk_parcel *parcel = traffic->come;
 
         traffic->come = parcel->next;

@@ -196,7 +196,7 @@ static int call_lightly(lua_State *L, struct call *call, int table)
     tk_leave(host, &outer);
     status = status == LUA_OK ? 0 : tk_failed(host, L, status);
     lua_settop(L, table - 1);
-    return status;
+    return tk_host_settle(host) ? TASKLET_ECLOSED : status;
 }
 
 int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *function,
@@ -204,7 +204,7 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
                    int max)
 {
     struct call call = {host, function, args, count, results, max, 0, NULL};
-    lua_State *L = host->bind != NULL ? host->bind->main : NULL;
+    lua_State *L = host->bind != NULL && !host->freeing ? host->bind->main : NULL;
     int table = L != NULL ? lua_gettop(L) + 1 : 0, rc;
 
     if (count < 0 || max < 0 || function == NULL) {
@@ -219,7 +219,10 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
         return call.given;
     }
     for (int i = 0; i < max; i++) {
-        tk_value_done(host, &results[i]); /* memory may have run out among them */
+        if (rc != TASKLET_ECLOSED) {
+            tk_value_done(host, &results[i]); /* memory may have run out among them */
+        }
+        results[i] = tasklet_nil();
     }
     return rc < 0 ? rc : tk_set_error(host, TASKLET_EINVAL, "%s", call.wrong);
 }
@@ -343,8 +346,11 @@ int tasklet_start(struct tasklet_host *host, const struct tasklet_start_options 
     if (start.options->main && host->main != NULL && host->main->task.state != TK_ENDED) {
         return tk_set_error(host, TASKLET_ESTATE, "there is a main tasklet already");
     }
+    if (host->bind != NULL && tk_is_full(host->bind)) {
+        return tk_set_error(host, TASKLET_ELIMIT, "there are as many tasklets as are allowed");
+    }
     rc = tk_guarded(host, start_body, &start);
-    if (rc < 0 && start.body != NULL) {
+    if (rc < 0 && rc != TASKLET_ECLOSED && start.body != NULL) {
         give_up(&start);
     }
     if (rc < 0 || start.wrong != NULL) {

@@ -14,8 +14,8 @@ static bool is_inside(const struct tasklet_host *host)
 /* May it be run? Else a negative code. */
 static int check(struct tasklet_host *host)
 {
-    if (host->bind == NULL) {
-        return tk_set_error(host, TASKLET_ECLOSED, "the Lua state is closed");
+    if (host->bind == NULL || host->freeing) {
+        return tk_set_error(host, TASKLET_ECLOSED, "the host is closed");
     }
     if (is_inside(host)) {
         return tk_set_error(host, TASKLET_ESTATE, "the host is running");
@@ -33,7 +33,7 @@ int tasklet_host_run(struct tasklet_host *host)
     if (!host->exited) {
         tk_mainloop_run(host);
     }
-    return host->last;
+    return tk_host_settle(host) ? TASKLET_ECLOSED : host->last;
 }
 
 int tasklet_host_turn(struct tasklet_host *host, double seconds)
@@ -46,7 +46,8 @@ int tasklet_host_turn(struct tasklet_host *host, double seconds)
     if (seconds != seconds) {
         return tk_set_error(host, TASKLET_EINVAL, "the time is no number");
     }
-    return !host->exited && tk_mainloop_turn(host, seconds);
+    rc = !host->exited && tk_mainloop_turn(host, seconds);
+    return tk_host_settle(host) ? TASKLET_ECLOSED : rc;
 }
 
 int tasklet_host_status(struct tasklet_host *host)

@@ -188,6 +188,7 @@ static int run_host(lua_State *L, struct tk_cli *cli)
     options.context = cli;
     options.on_error = on_error;
     options.on_dump = on_dump;
+    options.capabilities = TASKLET_ALL;
     options.virtual_time = cli->virtual_time;
     options.seeded = cli->seeded;
     options.seed = cli->seed;

@@ -37,6 +37,10 @@ void tk_loop_opened(struct tk_loop *loop)
 void tk_loop_closed(struct tk_loop *loop)
 {
     loop->open--;
+    if (loop->orphan && loop->open == 0) {
+        tk_sched_finish(&loop->sched);
+        loop->hooks->gone(loop->context);
+    }
 }
 
 /* ---- looking at the clock ---- */
@@ -395,13 +399,24 @@ bool tk_loop_is_own(const struct tk_loop *loop, const uv_handle_t *handle)
            handle == (const uv_handle_t *)&loop->wake;
 }
 
+void tk_loop_summon(struct tk_loop *loop)
+{
+    loop->summoned = true;
+    uv_ref((uv_handle_t *)&loop->wake);
+    tk_loop_wake(loop);
+}
+
 static void on_wake(uv_async_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, wake);
     bool outer = loop->inside;
 
     loop->inside = true;
-    loop->hooks->woken(loop->context);
+    if (!loop->summoned) {
+        loop->hooks->woken(loop->context);
+    } else if (!outer) {
+        loop->hooks->summoned(loop->context);
+    }
     loop->inside = outer;
 }
 
@@ -539,6 +554,7 @@ bool tk_loop_close(struct tk_loop *loop)
         uv_close((uv_handle_t *)&loop->wake, on_closed_wake);
     }
     if (loop->inside || loop->uv->active_reqs.count > loop->jobs) {
+        loop->orphan = !loop->owns;
         return false; /* a request of luv's would call into a state that may be closed */
     }
     while (loop->open > 0 || loop->jobs > 0) {

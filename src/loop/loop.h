@@ -38,6 +38,10 @@ struct tk_loop_hooks {
     void (*woken)(void *context);
     /* A virtual clock has come to the time of tk_loop_alarm. */
     void (*alarm)(void *context);
+    /* tk_loop_summon was called, and no other callback of ours is on the C stack. */
+    void (*summoned)(void *context);
+    /* tk_loop_close was false, and now all is closed; the loop's memory is needed no more. */
+    void (*gone)(void *context);
     /* Can another thread still reach the host, and thereby wake somebody? */
     bool (*reachable)(void *context);
 };
@@ -57,6 +61,8 @@ struct tk_loop {
     uv_loop_t own;
     bool owns;
     bool closing;
+    bool summoned;
+    bool orphan;   /* it is to be gone when all is closed */
     bool inside;   /* a callback of ours is on the C stack */
     bool polling;  /* libuv is between `prepare` and `check` */
     bool stuck;    /* as far as `prepare` could see */
@@ -99,7 +105,7 @@ int tk_loop_init(struct tk_loop *loop, uv_loop_t *uv, const struct tk_loop_hooks
 /*
  * Closes every handle and, if it may run the uv loop now, waits until they are closed. False: it is
  * called from inside a callback of the loop, or somebody else's handles or requests are alive: the
- * memory must stay.
+ * memory must stay, of a loop that borrows its uv loop until the hook `gone` is called.
  */
 bool tk_loop_close(struct tk_loop *loop);
 
@@ -145,6 +151,9 @@ bool tk_loop_is_busy(struct tk_loop *loop);
 
 /* Fires the timers that are due, as each turn does. */
 void tk_loop_fire(struct tk_loop *loop);
+
+/* The uv loop goes on until it has called the hook `summoned`, which it does soon. */
+void tk_loop_summon(struct tk_loop *loop);
 
 /* Makes the hook `woken` be called from the loop. Safe in any thread and in a signal handler. */
 void tk_loop_wake(struct tk_loop *loop);

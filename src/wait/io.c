@@ -106,6 +106,7 @@ const struct tk_kind tk_wait_io = {
     .size = sizeof(struct io),
     .values = 1,
     .flags = TK_OUTSIDE,
+    .needs = TK_NEEDS_FILES | TK_NEEDS_NETWORK,
     .init = init,
     .arm = arm,
     .verify = arm,

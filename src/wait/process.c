@@ -112,6 +112,7 @@ const struct tk_kind tk_wait_process = {
     .fields = fields,
     .size = sizeof(struct process),
     .flags = TK_OUTSIDE,
+    .needs = TK_NEEDS_PROCESSES,
     .init = init,
     .arm = arm,
     .disarm = disarm,
