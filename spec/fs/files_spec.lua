@@ -1,24 +1,10 @@
 -- tasklet.fs: whole files, directories, and what becomes of an operation that nobody waits for any
 -- more (contract 11.4).
-local helper = require "spec.helper"
 local tasklet = require "tasklet"
+local support = require "spec.fs.support"
 local lfs = require "lfs"
 
-local fs = tasklet.fs
-
----Runs `f` in a tasklet with a directory of its own.
----@param f fun(dir: string)
----@return function
-local function within(f)
-    return function()
-        helper.within_loop(function()
-            local dir = assert(fs.tempdir("tasklet-spec-"))
-            local ok, err = xpcall(f, debug.traceback, dir)
-            assert(fs.remove(dir, { recursive = true }))
-            assert(ok, err)
-        end)
-    end
-end
+local fs, within = tasklet.fs, support.within
 
 ---@param path string
 ---@return string? # what is in it, by Lua's own means

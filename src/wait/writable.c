@@ -1,67 +1,26 @@
 /* s:writable(): a stream could be written to without waiting; or it never can any more. */
-#include "io/stream.h"
+#include "io/poll.h"
 #include "wait/kinds.h"
-
-struct writable {
-    struct tk_gate_wait own; /* first */
-    struct tk_stream *stream;
-};
-
-static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_arg *args,
-                struct tk_fault *fault)
-{
-    struct writable *writable = (struct writable *)wait;
-
-    (void)sched;
-    (void)fault;
-    writable->stream = args[0].as.stream;
-    writable->own.gate = &writable->stream->writable;
-    return 0;
-}
 
 static int arm(struct tk_wait *wait, struct tk_sched *sched, struct tk_fault *fault)
 {
-    struct writable *writable = (struct writable *)wait;
+    struct tk_stream *stream = ((struct tk_poll_wait *)wait)->stream;
 
     (void)fault;
-    if (tk_stream_is_writable(writable->stream)) {
-        tk_wait_fire(wait, sched, NULL);
-    } else {
-        tk_gate_join(&writable->own, sched);
-    }
+    tk_poll_arm(wait, sched, &stream->writable, tk_stream_is_writable(stream));
     return 0;
 }
-
-static void disarm(struct tk_wait *wait, struct tk_sched *sched)
-{
-    tk_gate_leave((struct tk_gate_wait *)wait, sched);
-}
-
-static void describe(const struct tk_wait *wait, char *text, size_t size)
-{
-    tk_stream_describe(((const struct writable *)wait)->stream, text, size);
-}
-
-static const struct tk_param params[] = {
-    {.name = "stream", .type = TK_STREAM, .keep = 1},
-    {.type = TK_END},
-};
-
-static const struct tk_field fields[] = {
-    {.name = "stream", .type = TK_VALUE, .keep = 1},
-    {.type = TK_END},
-};
 
 const struct tk_kind tk_wait_writable = {
     .name = "writable",
     .brief = "a stream could be written to without waiting",
-    .params = params,
-    .fields = fields,
-    .size = sizeof(struct writable),
+    .params = tk_poll_params,
+    .fields = tk_poll_fields,
+    .size = sizeof(struct tk_poll_wait),
     .values = 1,
     .flags = TK_OUTSIDE | TK_METHOD,
-    .init = init,
+    .init = tk_poll_init,
     .arm = arm,
-    .disarm = disarm,
-    .describe = describe,
+    .disarm = tk_poll_disarm,
+    .describe = tk_poll_describe,
 };
