@@ -72,14 +72,15 @@ function M.await(condition, seconds)
     end
 end
 
----How many descriptors this process has open.
+---How many descriptors this process has open, but for those of the library's own that have nothing
+---behind them, which are made when they are first needed.
 function M.descriptors()
     local count = 0
-    local names = assert(io.popen("ls /proc/" .. M.own_pid() .. "/fd"))
-    for _ in names:lines() do
-        count = count + 1
+    local lines = assert(io.popen("ls -l /proc/" .. M.own_pid() .. "/fd"))
+    for line in lines:lines() do
+        count = count + (line:find(" -> ") and not line:find("anon_inode:") and 1 or 0)
     end
-    names:close()
+    lines:close()
     return count
 end
 
