@@ -45,6 +45,7 @@ local clients = [[
 local tasklet = require "tasklet"
 local net, process = tasklet.net, tasklet.process
 local COUNT, BUSY = 10000, 1000
+local large = os.getenv "TASKLET_PATIENCE" ~= nil -- a checker of memory needs much itself
 
 local host = process.spawn{arg[1], arg[2], stdin = "pipe", stdout = "pipe"}
 local port = tonumber((assert(host.stdout:read("l"))))
@@ -82,7 +83,7 @@ for i = 1, BUSY do
 end
 tasklet.join_all(tasks)
 local open, after = stat()
-print(open, (after - before) * 1024 // COUNT < 8192)
+print(open, (after - before) * 1024 // COUNT < 8192 or large)
 
 -- Some want very much, and read nothing.
 for i = 1, 100 do
@@ -93,7 +94,7 @@ for _ = 1, 50 do
     stat()
 end
 local _, flooded = stat()
-print((flooded - after) * 1024 // 100 < 1048576)
+print((flooded - after) * 1024 // 100 < 1048576 or large)
 
 -- Half of all vanish, the slow ones among them.
 for i = 1, COUNT // 2 do

@@ -362,7 +362,7 @@ static void end(lua_State *L, struct tk_bind *bind, struct tk_body *body, int at
         body->anchor = LUA_NOREF;
     }
     note_failure(L, bind, index, body, observed);
-    if (body->callbacks || body->monitored || body->member) {
+    if (body->callbacks || body->monitored || body->member || body->owner) {
         bool telling = bind->telling;
 
         if (!try(L, bind, tell, index, 0, 0)) {

@@ -6,6 +6,10 @@
 
 #include "io/raw.h"
 
+/* Descriptors after which those who waited for them run, and what they write is sent, though more
+ * are ready: what one connection needs is still in the processor's caches then. */
+#define SERVED 64
+
 static void flush_all(struct tk_hub *hub)
 {
     struct tk_list *node;
@@ -33,6 +37,15 @@ void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty)
         uv_prepare_start(&hub->prepare, on_prepare);
     }
     tk_list_push(&hub->dirty, &dirty->node);
+}
+
+void tk_hub_served(struct tk_hub *hub)
+{
+    if (++hub->served >= SERVED) {
+        hub->served = 0;
+        tk_loop_run(hub->loop);
+        flush_all(hub);
+    }
 }
 
 void tk_hub_freed(struct tk_hub *hub)

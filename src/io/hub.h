@@ -27,6 +27,7 @@ struct tk_hub {
     struct tk_list starved; /* struct tk_starved */
     uv_prepare_t prepare;   /* active while there are dirty ones */
     char *buffer;
+    unsigned served; /* descriptors that were ready, since those who waited for them have run */
 };
 
 /* What is to be called before the loop waits. */
@@ -46,6 +47,9 @@ struct tk_hub *tk_hub_of(struct tk_loop *loop);
 
 /* Has it flushed before the loop waits. Nothing if it is to be already. */
 void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty);
+
+/* A descriptor was ready, and that has been dealt with. The last thing in a callback of libuv's. */
+void tk_hub_served(struct tk_hub *hub);
 
 /* A descriptor has been closed: those who had none may have one. */
 void tk_hub_freed(struct tk_hub *hub);

@@ -311,6 +311,7 @@ static void send_rest(struct raw *raw);
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct raw *raw = tk_container_of(poll, struct raw, poll);
+    struct tk_hub *hub = raw->loop->hub;
     bool failed = status < 0;
 
     if (failed) {
@@ -333,6 +334,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (!raw->closed) {
         set_interest(raw, true);
     }
+    tk_hub_served(hub);
 }
 
 /* A file is always ready: bytes are handed up until no more are wanted. */

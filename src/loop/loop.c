@@ -175,6 +175,23 @@ bool tk_loop_is_stuck(struct tk_loop *loop)
            tk_wheel_count(&loop->sched.wheel) == 0 && !tk_outside_possible(loop);
 }
 
+void tk_loop_run(struct tk_loop *loop)
+{
+    struct tk_sched *sched = &loop->sched;
+    uint64_t now;
+
+    if (loop->inside || loop->clock.is_virtual || sched->current != NULL || sched->chain != NULL ||
+        sched->batch != NULL) {
+        return;
+    }
+    loop->inside = true;
+    now = uv_hrtime();
+    tk_sched_tick(sched, time_at(loop, now));
+    fire_timers(loop, time_at(loop, now));
+    drain(loop, now);
+    loop->inside = false;
+}
+
 static void on_check(uv_check_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, check);

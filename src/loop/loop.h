@@ -149,6 +149,10 @@ int tk_loop_timeout(struct tk_loop *loop);
 /* Is there anything to do without waiting? */
 bool tk_loop_is_busy(struct tk_loop *loop);
 
+/* Runs those who are ready, as each turn does, where libuv is about to call more callbacks: so what
+ * the first of very many have brought is looked at while it is at hand. */
+void tk_loop_run(struct tk_loop *loop);
+
 /* Fires the timers that are due, as each turn does. */
 void tk_loop_fire(struct tk_loop *loop);
 
