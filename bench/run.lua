@@ -68,6 +68,17 @@ local peers = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
     },
+    node = {start = {"node"}, version = {"node", "--version"}, suffix = ".js"},
+    asyncio = {
+        start = {"/usr/bin/python3"},
+        version = {"/usr/bin/python3", "--version"},
+        suffix = ".py",
+    },
+    gevent = {
+        start = {"/usr/bin/python3"},
+        version = {"/usr/bin/python3", "-c", "import gevent; print(gevent.__version__)"},
+        suffix = ".py",
+    },
 }
 
 ---@param name string
@@ -75,7 +86,8 @@ local peers = {
 ---@return Peer
 local function peer(name, script, ...)
     local command = table.move(peers[name].start, 1, #peers[name].start, 1, {})
-    command[#command + 1] = ("%speers/%s/%s.lua"):format(here, name, script)
+    command[#command + 1] = ("%speers/%s/%s%s"):format(here, name, script,
+        peers[name].suffix or ".lua")
     table.move({...}, 1, select("#", ...), #command + 1, command)
     return {name = name, label = name, command = command}
 end
@@ -335,7 +347,7 @@ local function comparisons(quick)
     }
     for _, connections in ipairs{64, 1000} do
         local n, servers = 400000 // part, {}
-        for _, name in ipairs{"luv", "cqueues"} do
+        for _, name in ipairs{"luv", "cqueues", "node", "gevent", "asyncio"} do
             local each = peer(name, "echo")
             each.command = load_of(connections, n, each.command)
             servers[#servers + 1] = each
