@@ -1,6 +1,7 @@
 -- Streams that talk to programs which others have written (contract 11.1, 11.2): netcat, curl,
 -- Redis. TLS has its own in tls_spec.lua, terminals in spec/process.
 
+local helper = require "spec.helper"
 local tasklet = require "tasklet"
 local support = require "spec.io.support"
 
@@ -13,6 +14,11 @@ local function serving(f)
     tasklet.new(function() server:serve(f) end, { daemon = true }):start()
     return server, select(2, server:sockname())
 end
+
+-- With the first child there is one who minds all of them, and a descriptor for that.
+setup(function()
+    helper.within_loop(function() process.run { "true" } end)
+end)
 
 describe("netcat", function()
     it("11.2 talks to a server, and ends when that does", within(function()
