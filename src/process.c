@@ -151,6 +151,7 @@ static int make_pipe(lua_State *L)
 {
     int ends[2];
 
+    tk_require_capability(L, tk_bind_of(L), TK_MAY_PROCESSES);
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return push_failure(L, "cannot make a pipe", errno);
     }
@@ -162,10 +163,11 @@ static int make_pipe(lua_State *L)
 /* terminal(rows, columns): this side's descriptor, and the child's. */
 static int terminal(lua_State *L)
 {
-    int master, slave;
-    int rc = tk_spawn_terminal((int)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2), &master,
-                               &slave);
+    int master, slave, rc;
 
+    tk_require_capability(L, tk_bind_of(L), TK_MAY_PROCESSES);
+    rc = tk_spawn_terminal((int)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2), &master,
+                           &slave);
     if (rc < 0) {
         return push_failure(L, "cannot make a terminal", -rc);
     }
