@@ -22,7 +22,6 @@ struct tk_tls_options {
 /* Makes one that its caller uses; NULL: `reason` says why. */
 struct tk_tls_config *tk_tls_config_new(const struct tk_tls_options *options, char *reason,
                                         size_t size);
-void tk_tls_config_hold(struct tk_tls_config *config);
 void tk_tls_config_drop(struct tk_tls_config *config);
 
 /*

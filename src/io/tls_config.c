@@ -192,11 +192,6 @@ struct tk_tls_config *tk_tls_config_new(const struct tk_tls_options *options, ch
     return config;
 }
 
-void tk_tls_config_hold(struct tk_tls_config *config)
-{
-    config->uses++;
-}
-
 void tk_tls_config_drop(struct tk_tls_config *config)
 {
     if (config == NULL || --config->uses > 0) {
