@@ -677,9 +677,8 @@ struct tasklet_param {
 };
 
 struct tasklet_kind {
-    size_t size;       /* sizeof (struct tasklet_kind) */
-    const char *name;  /* "WaitForFrame": of the constructor in the module `tasklet` */
-    const char *brief; /* one sentence */
+    size_t size;      /* sizeof (struct tasklet_kind) */
+    const char *name; /* "WaitForFrame": of the constructor in the module `tasklet` */
     const struct tasklet_param *params; /* NULL: none; at most 8, options last */
     size_t state_size; /* bytes that each condition has for the program, zeroed at first */
     void *context;     /* borrowed */

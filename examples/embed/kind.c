@@ -70,7 +70,6 @@ static const struct tasklet_param params[] = {{"ticks", TASKLET_INTEGER, 0}, {NU
 static const struct tasklet_kind kind = {
     .size = sizeof kind,
     .name = "WaitForTick",
-    .brief = "the counter has gone on by so many ticks",
     .params = params,
     .state_size = sizeof(struct tick),
     .init = init,

@@ -146,12 +146,12 @@ static void finish(struct tasklet_wait *wait)
 
 static const struct tasklet_kind arms = {.size = sizeof arms,
                                          .name = "WaitForArm",
-                                         .brief = "frees the host when it is armed",
+
                                          .arm = free_in_arm,
                                          .finish = finish};
 static const struct tasklet_kind disarms = {.size = sizeof disarms,
                                             .name = "WaitForDisarm",
-                                            .brief = "frees the host when it is disarmed",
+
                                             .arm = arm,
                                             .disarm = free_in_disarm,
                                             .finish = finish};

@@ -88,7 +88,6 @@ static const struct tasklet_param params[] = {
 static const struct tasklet_kind kind = {
     .size = sizeof(struct tasklet_kind),
     .name = "WaitForFrame",
-    .brief = "the next frame is there",
     .params = params,
     .state_size = sizeof(struct frame),
     .init = init,

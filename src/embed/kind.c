@@ -324,7 +324,7 @@ static void fill(struct row *row, struct tasklet_host *host, const struct taskle
     row->host = host;
     set_params(row);
     row->kind.name = strcpy(row->name, given->name);
-    row->kind.brief = "";
+    row->kind.brief = "a condition of the program's";
     row->kind.params = row->params;
     row->kind.fields = fields;
     row->kind.size = state_offset() + given->state_size + alignof(max_align_t) - 1;
