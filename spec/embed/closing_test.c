@@ -144,14 +144,10 @@ static void finish(struct tasklet_wait *wait)
     finished++;
 }
 
-static const struct tasklet_kind arms = {.size = sizeof arms,
-                                         .name = "WaitForArm",
-
-                                         .arm = free_in_arm,
-                                         .finish = finish};
+static const struct tasklet_kind arms = {
+    .size = sizeof arms, .name = "WaitForArm", .arm = free_in_arm, .finish = finish};
 static const struct tasklet_kind disarms = {.size = sizeof disarms,
                                             .name = "WaitForDisarm",
-
                                             .arm = arm,
                                             .disarm = free_in_disarm,
                                             .finish = finish};
