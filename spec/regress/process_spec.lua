@@ -13,7 +13,24 @@ describe("WaitForProcess", function()
             end)
             file:close() -- collects it, and stops everything meanwhile
             print(tasklet.join(t))
-        ]])
+        ]], { options = { "--blocking-io" } })
         assert.same({ "nil\tnil\n", "", 0 }, { result.stdout, result.stderr, result.status })
+    end)
+
+    -- The one who closes took the other's watch away.
+    it("4.2 and the close of a pipe both wait for one child", function()
+        local result = helper.run_file [[
+            local tasklet = require "tasklet"
+            local file = io.popen("echo $$; exec sleep 0.05")
+            local pid = file:read("n")
+            local t = tasklet.run(function()
+                local event = tasklet.wait(tasklet.WaitForProcess(pid))
+                return event.reason, event.status
+            end)
+            print(file:close())
+            print(tasklet.join(t))
+        ]]
+        assert.same({ "true\texit\t0\nexit\t0\n", "", 0 },
+            { result.stdout, result.stderr, result.status })
     end)
 end)

@@ -305,12 +305,15 @@ int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pi
     if (children == NULL) {
         return tk_fault_memory(fault);
     }
-    child = child_new(children, pid, NULL, fault);
+    child = tk_map_get(&children->by_pid, (uintptr_t)pid);
     if (child == NULL) {
-        return fault->code;
-    }
-    if (child->pidfd < 0) {
-        raise(SIGCHLD); /* its own may have come already */
+        child = child_new(children, pid, NULL, fault);
+        if (child == NULL) {
+            return fault->code;
+        }
+        if (child->pidfd < 0) {
+            raise(SIGCHLD); /* its own may have come already */
+        }
     }
     tk_list_push(&child->watches, &watch->node);
     watch->child = child;
