@@ -68,6 +68,10 @@ local peers = {
         start = {"lua5.4"},
         version = {"lua5.4", "-e", "print(require('cqueues').VERSION)"},
     },
+    luv = {
+        start = {"lua5.4"},
+        version = {"lua5.4", "-e", "print(require('luv').version_string())"},
+    },
     node = {start = {"node"}, version = {"node", "--version"}, suffix = ".js"},
     asyncio = {
         start = {"/usr/bin/python3"},
@@ -607,7 +611,7 @@ end
 
 ---Finds out which peers are installed, and prints their versions.
 local function look_for_peers()
-    for _, name in ipairs{"tarantool", "cqueues", "luv"} do
+    for _, name in ipairs{"tarantool", "cqueues", "luv", "node", "gevent", "asyncio"} do
         local pipe = assert(io.popen(command_line(peers[name].version) .. " 2>/dev/null"))
         local version = pipe:read("l")
         pipe:read("a")
