@@ -24,10 +24,10 @@
 #define REPLACES 1
 #endif
 
-/* From the first so many allocations on each is tried, and then one in so many: all of them would
- * take minutes. */
-#define DENSE (REPLACES ? 400 : 20)
-#define STRIDE (REPLACES ? 3 : 97)
+/* Each allocation in turn is tried; under a checker of memory, with which all of them would take
+ * minutes, the first 20 and then one in so many. */
+#define DENSE 20
+#define STRIDE (REPLACES ? 1 : 97)
 
 /* The allocation that fails, counted down; afterwards all go well again. Negative: none does. */
 static long left = -1;
