@@ -40,6 +40,16 @@ function core.check_callable(n, name, value)
     return value
 end
 
+--- What is wrong with an option that is not among the keys of `known`.
+function core.unknown_option(key, known)
+    local names = {}
+    for option in pairs(known) do
+        names[#names + 1] = option
+    end
+    table.sort(names)
+    return ("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", "))
+end
+
 --- Raises unless the value is a table of options that are all known; nil is none. `known` maps
 --- names to types.
 function core.check_options(n, name, options, known)
@@ -51,13 +61,7 @@ function core.check_options(n, name, options, known)
     for key, value in pairs(options) do
         local expected = known[key]
         if not expected then
-            local names = {}
-            for option in pairs(known) do
-                names[#names + 1] = option
-            end
-            table.sort(names)
-            bad(n, name, ("unknown option '%s' (known: %s)"):format(tostring(key),
-                table.concat(names, ", ")))
+            bad(n, name, core.unknown_option(key, known))
         elseif type(value) ~= expected then
             bad(n, name, ("option '%s': %s expected, got %s"):format(key, expected,
                 type_name(value)))

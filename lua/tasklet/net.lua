@@ -22,13 +22,7 @@ local function check(name, options, known)
     for key, value in pairs(options) do
         local expected = known[key]
         if not expected then
-            local names = {}
-            for option in pairs(known) do
-                names[#names + 1] = option
-            end
-            table.sort(names)
-            bad(name, ("unknown option '%s' (known: %s)"):format(tostring(key),
-                table.concat(names, ", ")))
+            bad(name, core.unknown_option(key, known))
         elseif expected ~= "any" and math.type(value) ~= expected and type(value) ~= expected then
             bad(name, ("option '%s': %s expected, got %s"):format(key, expected,
                 type(value)))

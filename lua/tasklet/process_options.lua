@@ -137,13 +137,7 @@ local function check_table(name, t, known, check)
         if math.type(key) ~= "integer" or key < 1 or key > #list then
             local test = known[key]
             if not test then
-                local names = {}
-                for option in pairs(known) do
-                    names[#names + 1] = option
-                end
-                table.sort(names)
-                bad(name, ("unknown option '%s' (known: %s)"):format(tostring(key),
-                    table.concat(names, ", ")))
+                bad(name, core.unknown_option(key, known))
             end
             local wrong = test(value)
             if wrong then

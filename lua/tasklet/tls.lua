@@ -42,8 +42,7 @@ function core.check_tls(name, options)
     for key, value in pairs(options) do
         local expected = known[key]
         if not expected then
-            bad(name, ("option 'tls': unknown option '%s' (known: alpn, ca, cert, key, server_name,"
-                .. " verify)"):format(tostring(key)))
+            bad(name, "option 'tls': " .. core.unknown_option(key, known))
         elseif type(value) ~= expected then
             bad(name, ("option '%s': %s expected, got %s"):format(key, expected, type(value)))
         elseif expected == "string" and (value == "" or value:find("\0", 1, true)) then
