@@ -41,15 +41,16 @@ static void stand(struct tk_sched *sched, struct tk_offer *offer)
 void tk_offer_block(struct tk_sched *sched, struct tk_task *task, struct tk_offer *offer,
                     const struct tk_kind *kind, struct tk_channel *channel, enum tk_side side)
 {
-    memset(offer, 0, sizeof *offer);
-    offer->wait.kind = kind;
-    offer->wait.priority = kind->priority;
-    offer->wait.flags = TK_VERB | TK_ARMED;
-    offer->wait.task = task;
-    offer->wait.as.next = task->verbs;
+    *offer = (struct tk_offer){
+        .wait = {.kind = kind,
+                 .task = task,
+                 .priority = kind->priority,
+                 .flags = TK_VERB | TK_ARMED,
+                 .as.next = task->verbs},
+        .channel = channel,
+        .side = side,
+    };
     task->verbs = &offer->wait;
-    offer->channel = channel;
-    offer->side = side;
     stand(sched, offer);
 }
 
