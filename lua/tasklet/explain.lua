@@ -227,6 +227,8 @@ local function targets_of(t)
     for _, wait in ipairs(core.waits_of(t)) do
         targets[#targets + 1] = wait.target
     end
+    local others = core.awaited[t] and core.awaited[t]() or {}
+    table.move(others, 1, #others, #targets + 1, targets)
     return targets
 end
 

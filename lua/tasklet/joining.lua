@@ -12,8 +12,14 @@ local function expect(task, more)
     core.expect(task, count > 0)
 end
 
+--- By tasklet that waits for the end of several: a function that lists them.
+core.awaited = setmetatable({}, { __mode = "k" })
+
 -- Closes a list that is being joined: failures that are still to come are nobody's.
 local joining = { __close = function(list)
+    if list.owner then
+        core.awaited[list.owner] = nil
+    end
     for _, task in ipairs(list) do
         expect(task, -1)
     end
@@ -31,7 +37,11 @@ local function join_all(list, timeout)
     for i = 1, #list do
         expect(list[i], 1)
     end
+    list.owner = current
     local _ <close> = setmetatable(list, joining)
+    if current then
+        core.awaited[current] = function() return list end
+    end
     local results = {}
     local limit = timeout and timeout >= 0 and core.now() + timeout * 1000
     for i = 1, #list do

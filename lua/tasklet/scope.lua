@@ -170,9 +170,19 @@ local function let_run()
     return not ok and why or nil
 end
 
+local function members(scope)
+    local list, entry = {}, scope.members.next
+    while entry ~= scope.members do
+        list[#list + 1] = entry.task
+        entry = entry.next
+    end
+    return list
+end
+
 -- Waits for all members, if it can. Returns whether nothing came in between, and else what did.
 local function wait_for_members(scope, ok, err)
     local head, idle, alone, shield = scope.members, nil, false, nil
+    core.awaited[scope.owner] = function() return members(scope) end
     while head.next ~= head do
         local entry = head.next
         if entry.task:has_finished() then
@@ -205,6 +215,7 @@ local function wait_for_members(scope, ok, err)
             head.prev.next, head.prev = entry, entry
         end
     end
+    core.awaited[scope.owner] = nil
     if shield then
         shield:leave()
     end

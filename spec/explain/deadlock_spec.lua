@@ -192,6 +192,45 @@ describe("the report of a deadlock", function()
         ]])
     end)
 
+    it("7.7 finds cycles through each of several that are waited for", function()
+        for verb, begin in pairs {
+            scope = "tasklet.scope(function(s) s:run(hang) s:run(join) end)",
+            all = "tasklet.all{hang, join}",
+            any = "tasklet.any{hang, join}",
+            join_all = "tasklet.join_all{tasklet.run(hang), tasklet.run(join)}",
+            join_children = "tasklet.run(hang) tasklet.run(join) tasklet.join_children()",
+        } do
+            local report = support.report_of([[
+                local main = tasklet.current()
+                local function hang() tasklet.wait(tasklet.WaitForCall()) end
+                local function join() main:join() end
+            ]] .. begin)
+            local name = report:match("'(s.lua:4)' #3, started at s.lua:5\n")
+            assert.is_truthy(name, verb)
+            local cycle = report:match("\tcycle: ([^\n]*)\n$")
+            assert.equal("main #1 -> s.lua:4 #3 -> main #1", cycle, report)
+        end
+    end)
+
+    it("7.7 forgets whom one has joined in vain", function()
+        hangs([[
+            local main = tasklet.current()
+            local function hang() tasklet.wait(tasklet.WaitForCall()) end
+            local a = tasklet.new(hang, {name = "a"}):start()
+            local b = tasklet.new(function() main:join() end, {name = "b"}):start()
+            pcall(tasklet.join_all, {a, b}, 1)
+            a:join()
+        ]], [[
+            deadlock: nothing can ever wake the 3 tasklets that wait
+                'main' #1
+                    has waited 0.0 s at s.lua:7: join: the end of 'a' #2
+                'a' #2, started at s.lua:4
+                    has waited 1.0 s at s.lua:3: WaitForCall
+                'b' #3, started at s.lua:5
+                    has waited 1.0 s at s.lua:5: join: the end of 'main' #1
+        ]])
+    end)
+
     it("7.7 leaves daemons out", function()
         hangs([[
             local d = tasklet.new(function()
