@@ -24,6 +24,9 @@ static void make(lua_State *L, struct tasklet_host *host)
     if (host->options.on_dump == NULL || host->freeing || bind->closing || !lua_checkstack(L, 20)) {
         return;
     }
+    if (bind->sched->current != NULL) {
+        tk_loop_look(&host->loop); /* it has run until now */
+    }
     tk_push_table(L, bind, TABLE_CORE);
     lua_getfield(L, -1, "dump_text");
     lua_replace(L, -2);

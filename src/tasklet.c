@@ -106,6 +106,13 @@ static void alive(void *context, bool is)
     tk_loop_hold(&host->loop, is);
 }
 
+static void resumed(void *context)
+{
+    struct tasklet_host *host = context;
+
+    tk_loop_resumed(&host->loop);
+}
+
 static void run(void *context)
 {
     struct tasklet_host *host = context;
@@ -180,7 +187,8 @@ static const struct tk_loop_hooks loop_hooks = {
     .sched = {.drop = drop_payload,
               .share = share_payload,
               .unnamed = unnamed_message,
-              .alive = alive},
+              .alive = alive,
+              .resumed = resumed},
     .run = run,
     .looked = looked,
     .turned = turned,

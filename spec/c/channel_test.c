@@ -57,7 +57,7 @@ static void note_alive(void *context, bool alive)
     (void)alive;
 }
 
-static const struct tk_sched_hooks hooks = {drop, share, unnamed, note_alive};
+static const struct tk_sched_hooks hooks = {drop, share, unnamed, note_alive, NULL};
 
 static int offer_arm(struct tk_wait *wait, struct tk_sched *in, struct tk_fault *out)
 {

@@ -57,7 +57,7 @@ static void note_alive(void *context, bool alive)
     (void)alive;
 }
 
-static const struct tk_sched_hooks hooks = {drop, never_share, unnamed, note_alive};
+static const struct tk_sched_hooks hooks = {drop, never_share, unnamed, note_alive, NULL};
 
 /* ---- kinds as wait/messages.c and wait/mail.c have them ---- */
 

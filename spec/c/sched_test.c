@@ -59,7 +59,7 @@ static void note_alive(void *context, bool is)
     strcat(alive, is ? "+" : "-");
 }
 
-static const struct tk_sched_hooks hooks = {never, never_share, never_unnamed, note_alive};
+static const struct tk_sched_hooks hooks = {never, never_share, never_unnamed, note_alive, NULL};
 
 static int bell_arm(struct tk_wait *wait, struct tk_sched *in, struct tk_fault *fault)
 {

@@ -69,7 +69,7 @@ static void note_alive(void *context, bool alive)
     (void)alive;
 }
 
-static const struct tk_sched_hooks hooks = {drop, share, unnamed, note_alive};
+static const struct tk_sched_hooks hooks = {drop, share, unnamed, note_alive, NULL};
 
 /* ---- kinds that count ---- */
 

@@ -131,6 +131,53 @@ describe("tasklet.dump", function()
         assert.is_falsy(result.stdout:match("idle #%d[^\n]*%%"), result.stdout)
     end)
 
+    it("8.4 shows who of several in a turn uses the processor, also if a message wakes it", function()
+        local result = helper.run_file(preamble .. [[
+            local function spin(ms)
+                local till = tasklet.mainloop.now() + ms
+                while tasklet.mainloop.now() < till do end
+            end
+            local function each_time(name, f)
+                tasklet.new(function()
+                    while true do
+                        tasklet.sleep(0.004)
+                        f()
+                    end
+                end, {name = name}):start()
+            end
+            local server = tasklet.new(function()
+                for _ in tasklet.receive() do
+                    spin(8)
+                end
+            end, {name = "server"}):start()
+            each_time("busy", function() spin(8) end)
+            each_time("client", function() tasklet.send(server, "go") end)
+            each_time("light", function() end)
+            tasklet.sleep(0.3)
+            tasklet.dump(io.stdout)
+            os.exit(0)
+        ]], {real_time = true})
+        assert.equal("", result.stderr)
+        for name, least in pairs{busy = 20, server = 20, client = 0, light = 0} do
+            local share = result.stdout:match(name .. " #%d[^\n]- (%d+) %% ") or "0"
+            assert.equal(least == 20, tonumber(share) >= 20, result.stdout)
+        end
+    end)
+
+    it("8.4 shows how much one has used that never waits", function()
+        local result = helper.run_file(preamble .. [[
+            tasklet.new(function()
+                local till = tasklet.mainloop.now() + 100
+                while tasklet.mainloop.now() < till do end
+                require "luv".kill(require "luv".getpid(), "sigusr1")
+                till = tasklet.mainloop.now() + 20
+                while tasklet.mainloop.now() < till do end
+            end, {name = "spin"}):start()
+        ]], {real_time = true})
+        local share = result.stderr:match("spin #2 +running +(%d+) %% ")
+        assert.is_truthy(share and tonumber(share) >= 50, result.stderr)
+    end)
+
     it("8.4 writes to anything that has a method write", function()
         local parts = {}
         local out = {write = function(self, ...)

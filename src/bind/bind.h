@@ -523,7 +523,7 @@ void tk_report_open(lua_State *L, struct tk_bind *bind);
 
 /* explain.c */
 
-/* The clock has been looked at: the number of who ran last. */
+/* The clock has been looked at: the number of who runs, or ran last. */
 uint32_t tk_looked(struct tk_bind *bind);
 /* The attribute `waiting_for` of the tasklet at 1. */
 int tk_get_waiting_for(lua_State *L);

@@ -17,8 +17,11 @@
 
 uint32_t tk_looked(struct tk_bind *bind)
 {
-    struct tk_body *last = bind == NULL ? NULL : bind->last;
+    struct tk_body *last = bind == NULL ? NULL : tk_current(bind);
 
+    if (bind != NULL && last == NULL) {
+        last = bind->last;
+    }
     if (last == NULL) {
         return UINT32_MAX; /* somebody who has gone */
     }

@@ -280,6 +280,9 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->running = running;
     bind->barrier = barrier;
     bind->last = body;
+    if (sched->careful > 0) {
+        sched->hooks->resumed(sched->context);
+    }
     if (bind->runaway != 0) {
         ended = status == LUA_YIELD && tk_runaway_caught(L, bind, body);
     }

@@ -42,6 +42,8 @@ struct tk_sched_hooks {
     void (*unnamed)(void *context, struct tk_task *task, void *payload);
     /* The first task that counts began (true), or the last one ended (false). */
     void (*alive)(void *context, bool alive);
+    /* A task runs no more; only while `careful` lasts, which this counts down. */
+    void (*resumed)(void *context);
 };
 
 struct tk_sched {
@@ -64,6 +66,7 @@ struct tk_sched {
     size_t begun;    /* tasks that have begun and not ended */
     unsigned quota;  /* tasks that tk_sched_next may still take from the run queue */
     int budget;      /* resumptions left in this turn of the loop */
+    int careful;     /* resumptions that are looked at one by one, to see who takes long */
     int credit;      /* events that may be taken without giving way */
     const struct tk_sched_hooks *hooks;
     void *context;
@@ -86,7 +89,7 @@ struct tk_watch {
 
 /* What the driver noted when it looked at the clock. */
 struct tk_sample {
-    uint32_t who;  /* ran last, by its number; 0: nobody has run since the look before */
+    uint32_t who;  /* ran, by its number; 0: nobody since the look before; UINT32_MAX: unknown */
     uint64_t time; /* since then, in nanoseconds */
 };
 

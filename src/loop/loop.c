@@ -19,6 +19,10 @@
  * between them. It is a prime number, so that each of some who take turns is seen now and then. */
 #define LONGEST_STRIDE 61
 #define SLOW UINT64_C(50000)
+/* Where a resumption takes longer than this it is worth a look of its own, which takes a hundredth
+ * of it; and so many looks are saved up at the most. */
+#define QUICK UINT64_C(4000)
+#define MOST_CAREFUL 1000000
 
 /* Loops that scripts run inside each other; deeper ones do not run tasklets, for the C stack's
  * sake. */
@@ -51,20 +55,45 @@ static uint64_t time_at(const struct tk_loop *loop, uint64_t now)
     return loop->clock.is_virtual ? loop->clock.time : now + loop->clock.ahead;
 }
 
-/* The clock has been looked at. `idle`: nobody has run since the look before. */
+/*
+ * The clock has been looked at. `idle`: nobody has run since the look before. Of several who have,
+ * quickly, the last one stands for all. If they took long it cannot be said who did; then the clock
+ * is looked at after each of those who run from now on, as many as that took time for.
+ */
 static void look(struct tk_loop *loop, uint64_t now, bool idle)
 {
+    struct tk_sched *sched = &loop->sched;
     struct tk_sample *sample = &loop->samples[loop->looks++ % TK_SAMPLES];
+    int ran = loop->budget - sched->budget;
 
-    tk_sched_tick(&loop->sched, time_at(loop, now));
+    tk_sched_tick(sched, time_at(loop, now));
     sample->time = now - loop->looked;
     sample->who = idle ? 0 : loop->hooks->looked(loop->context);
     loop->looked = now;
+    loop->budget = sched->budget;
+    if (!idle && (int64_t)(sample->time / QUICK) > ran) {
+        uint64_t careful = sched->careful + sample->time / QUICK;
+
+        if (ran > 1 && sched->careful == 0) {
+            sample->who = UINT32_MAX;
+        }
+        sched->careful = careful < MOST_CAREFUL ? (int)careful : MOST_CAREFUL;
+    }
 }
 
 void tk_loop_look(struct tk_loop *loop)
 {
     look(loop, uv_hrtime(), false);
+}
+
+void tk_loop_resumed(struct tk_loop *loop)
+{
+    uint64_t now = uv_hrtime();
+
+    if (now - loop->looked > SLOW) {
+        look(loop, now, false); /* what was quicker goes with the next one who is not */
+    }
+    loop->sched.careful--;
 }
 
 bool tk_loop_sample(const struct tk_loop *loop, size_t index, struct tk_sample *sample)
@@ -133,12 +162,13 @@ static bool time_is_over(struct tk_loop *loop, uint64_t end)
         return false; /* what a virtual clock shows must not depend on the machine's speed */
     }
     now = uv_hrtime();
-    if (now - loop->looked > SLOW) {
+    if (now - loop->strode > SLOW) {
         loop->stride = 1;
     } else if (loop->stride < LONGEST_STRIDE) {
         loop->stride =
             loop->stride * 2 + 1 < LONGEST_STRIDE ? loop->stride * 2 + 1 : LONGEST_STRIDE;
     }
+    loop->strode = now;
     look(loop, now, false);
     return now > end;
 }
@@ -152,6 +182,7 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
         return;
     }
     sched->budget = TURN_BUDGET;
+    loop->strode = now;
     loop->left = false;
     look(loop, now, true);
     tk_watchdog_enter(&loop->dog);

@@ -28,7 +28,7 @@ struct tk_loop_hooks {
     struct tk_sched_hooks sched;
     /* Resumes all that tk_sched_next gives. */
     void (*run)(void *context);
-    /* The clock has been looked at: the number of who gave way last. */
+    /* The clock has been looked at: the number of who runs, or gave way last. */
     uint32_t (*looked)(void *context);
     /* A turn is over. */
     void (*turned)(void *context);
@@ -79,7 +79,9 @@ struct tk_loop {
     uint64_t limit;     /* of a turn, in uv's milliseconds: it waits no longer; UINT64_MAX: none */
     uint64_t timer_due; /* what `timer` is set to, in uv's milliseconds; UINT64_MAX: stopped */
     unsigned stride;    /* pulls from the run queue between two looks at the clock */
-    uint64_t looked;    /* when it was looked at last, by the system's */
+    uint64_t strode;    /* when the last of these began, by the system's */
+    uint64_t looked;    /* when the clock was looked at last, by the system's */
+    int budget;         /* and how many resumptions the turn had left then */
     size_t looks;       /* how often */
     struct tk_sample samples[TK_SAMPLES]; /* the last of them, a ring */
     struct tk_fds *fds;                   /* made when first needed */
@@ -127,6 +129,9 @@ void tk_loop_leap(struct tk_loop *loop, uint64_t until);
 
 /* Tasklets have been run otherwise than by a turn: the clock is looked at. */
 void tk_loop_look(struct tk_loop *loop);
+
+/* A task runs no more; to be called while `careful` of the scheduler lasts. */
+void tk_loop_resumed(struct tk_loop *loop);
 
 /* The sample `index`, the oldest first; the last one is not over. False: there are no more. */
 bool tk_loop_sample(const struct tk_loop *loop, size_t index, struct tk_sample *sample);
