@@ -79,10 +79,19 @@ describe("a warning", function()
                     tasklet.wait(wait)
                 end
             end)
+            named("again", function() for _ = 1, 3000 do tasklet.wait(ended) end end)
+            local channel = tasklet.channel()
+            named("polls", function()
+                for _ = 1, 3000 do
+                    pcall(channel.receive, channel, 0)
+                end
+            end)
         ]])
         local text = " has woken itself 1000 times in a row, and waits for nothing else, at s.lua:"
         assert.same({
+            "tasklet 'again' #6" .. text .. 22,
             "tasklet 'ended' #5" .. text .. 19,
+            "tasklet 'polls' #7" .. text .. 26,
             "tasklet 'yields' #2" .. text .. 8,
             "tasklet 'zero' #3" .. text .. 12,
         }, warnings)

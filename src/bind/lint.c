@@ -26,7 +26,7 @@
 struct counter {
     uint32_t number; /* of the tasklet */
     unsigned count;
-    const struct tk_wait *wait; /* what woke it last; only ever compared */
+    uint32_t ended; /* whose end has woken it last; 0: something else has */
 };
 
 struct tk_lint {
@@ -65,22 +65,35 @@ static bool is_zero(const struct tk_wait *wait)
     return arg.as.number == 0;
 }
 
-/* Is it about to go on by nobody's doing but its own? */
-static bool wakes_itself(const struct tk_bind *bind, const struct tk_body *body,
-                         const struct tk_wait *before)
+/* Whose end wakes it, by number; 0: something else does. */
+static uint32_t whose_end(const struct tk_bind *bind)
 {
     const struct tk_wait *wait = bind->event.wait;
+
+    if (wait == NULL || wait->kind != bind->ended) {
+        return 0;
+    }
+    return tk_container_of(wait->kind->target(wait), struct tk_body, task)->number;
+}
+
+/* Is it about to go on by nobody's doing but its own? */
+static bool wakes_itself(const struct tk_bind *bind, const struct tk_body *body, uint32_t before)
+{
+    const struct tk_wait *wait = bind->event.wait, *timeout;
 
     if (!body->begun || body->preempted || body->task.raise != TK_RAISE_NOTHING) {
         return false;
     }
-    if (wait == NULL) {
-        return body->task.state == TK_READY && body->task.verbs == NULL;
+    if (wait == NULL && body->task.verbs != NULL) {
+        timeout = tk_verb_of(body, bind->timeout);
+        return timeout != NULL && timeout->pending > 0 && is_zero(timeout);
+    } else if (wait == NULL) {
+        return body->task.state == TK_READY;
     }
     if (wait->kind == bind->timeout) {
         return is_zero(wait);
     }
-    return wait->kind == bind->ended && wait == before; /* that ended but once */
+    return before != 0 && whose_end(bind) == before; /* that ended but once */
 }
 
 void tk_lint_resume(struct tk_bind *bind, const struct tk_body *body)
@@ -90,10 +103,10 @@ void tk_lint_resume(struct tk_bind *bind, const struct tk_body *body)
     if (counter->number != body->number) {
         counter->number = body->number;
         counter->count = 0;
-        counter->wait = NULL;
+        counter->ended = 0;
     }
-    counter->count = wakes_itself(bind, body, counter->wait) ? counter->count + 1 : 0;
-    counter->wait = bind->event.wait;
+    counter->count = wakes_itself(bind, body, counter->ended) ? counter->count + 1 : 0;
+    counter->ended = whose_end(bind);
     if (counter->count == MANY) {
         counter->count = 0;
         tk_lint_tell(bind->L, bind, body, "itself", MANY);
