@@ -140,6 +140,9 @@ void tk_dump_woken(struct tasklet_host *host);
 void tk_virtual_open(lua_State *L, struct tasklet_host *host);
 /* As the host's options say. */
 void tk_virtual_set(struct tasklet_host *host);
+/* A virtual clock moves on to the next full second, and mainloop.now() says the same then each
+ * time: sums and differences of times are exact, and equal in each run. */
+void tk_virtual_begin(struct tasklet_host *host);
 
 /* process.c: child processes. */
 void tk_process_open(lua_State *L, struct tasklet_host *host);

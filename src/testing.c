@@ -21,9 +21,6 @@
 
 #include "host.h"
 
-/* What mainloop.now() says when a test begins; seconds. */
-#define BEGIN 1000
-
 /* ---- what is called back ---- */
 
 /* Pushes a function of the Lua part. False: there is none, and nothing is pushed. */
@@ -137,17 +134,13 @@ static int limit(lua_State *L)
     return 0;
 }
 
-/* align(): a test begins. A virtual clock moves on to the next full second, and mainloop.now() says
- * the same then in every test: sums and differences of times are exact, and equal in each run. */
+/* align(): a test begins. */
 static int align(lua_State *L)
 {
     struct tasklet_host *host = tk_check_host(L);
-    struct tk_clock *clock = &host->loop.clock;
-    const uint64_t second = UINT64_C(1000000000);
 
-    if (clock->is_virtual) {
-        clock->time = (clock->time + second - 1) / second * second;
-        host->bind->origin = clock->time - BEGIN * second;
+    if (host->loop.clock.is_virtual) {
+        tk_virtual_begin(host);
     }
     return 0;
 }

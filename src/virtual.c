@@ -7,6 +7,18 @@
 
 #include "host.h"
 
+/* What mainloop.now() says at the beginning; seconds. */
+#define BEGIN 1000
+
+void tk_virtual_begin(struct tasklet_host *host)
+{
+    struct tk_clock *clock = &host->loop.clock;
+    const uint64_t second = UINT64_C(1000000000);
+
+    clock->time = (clock->time + second - 1) / second * second;
+    host->bind->origin = clock->time - BEGIN * second;
+}
+
 static void set_seed(struct tasklet_host *host, uint64_t seed, bool on)
 {
     struct tk_runq *queue = &host->loop.sched.ready;
@@ -19,7 +31,7 @@ void tk_virtual_set(struct tasklet_host *host)
 {
     if (host->options.virtual_time != 0) {
         tk_loop_set_virtual(&host->loop, true);
-        tk_clock_round(&host->loop.clock);
+        tk_virtual_begin(host);
     }
     if (host->options.seeded != 0) {
         set_seed(host, host->options.seed, true);

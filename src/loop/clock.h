@@ -33,15 +33,6 @@ static inline void tk_clock_set_virtual(struct tk_clock *clock, bool is_virtual)
     clock->is_virtual = is_virtual;
 }
 
-/* Virtual: on to a full millisecond, so that what scripts see, milliseconds in floating numbers,
- * differs by exactly what has passed. */
-static inline void tk_clock_round(struct tk_clock *clock)
-{
-    const uint64_t millisecond = 1000000;
-
-    clock->time = (clock->time + millisecond - 1) / millisecond * millisecond;
-}
-
 /* Virtual: the loop is about to wait for the world, which takes the time that it takes. */
 static inline void tk_clock_flow(struct tk_clock *clock)
 {
