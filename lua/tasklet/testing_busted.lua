@@ -341,7 +341,8 @@ local function attach(busted, cli)
     core.register_assertions()
 end
 
--- Takes our own options out of a list of arguments. Returns the rest, or nil and what is wrong.
+-- Takes our own options out of a list of arguments, but for those of a helper, which stay in it.
+-- Returns the rest, or nil and what is wrong.
 local function take_options(arguments)
     local rest = {}
     local numbers = { ["--limit"] = "limit", ["--virtual-limit"] = "virtual_limit" }
@@ -350,7 +351,18 @@ local function take_options(arguments)
         local word = arguments[i]
         local option, value = word:match("^(%-%-[%w-]+)=(.*)$")
         local name = numbers[option or word]
-        if word == "--real-time" then
+        if word == "-Xhelper" and arguments[i + 1] then
+            local words = {}
+            i = i + 1
+            for each in arguments[i]:gmatch("[^,]+") do
+                words[#words + 1] = each
+            end
+            local others, wrong = take_options(words)
+            if not others then
+                return nil, wrong
+            end
+            table.move({ word, arguments[i] }, 1, 2, #rest + 1, rest)
+        elseif word == "--real-time" then
             real_time = true
         elseif name then
             if not option then

@@ -39,6 +39,19 @@ describe("tasklet test", function()
         end
     end)
 
+    it("takes options of a helper as its own, too, and leaves them where they are", function()
+        within({["x_spec.lua"] = waiting, ["y_spec.lua"] = failing}, function(directory)
+            local args = {"test", "-o", "TAP", "-Xhelper", "--virtual-limit=5,-x", "x_spec.lua"}
+            local result = helper.run(args, {cwd = directory})
+            assert.equal("", result.stderr)
+            assert.matches("limit of 5 s of virtual time", result.stdout, 1, true)
+            assert.matches("\n1..1\n$", result.stdout)
+            result = helper.run({"test", "-Xhelper", "--limit=x", "x_spec.lua"}, {cwd = directory})
+            assert.equal("tasklet: --limit needs a number\n", result.stderr)
+            assert.equal(1, result.status)
+        end)
+    end)
+
     it("takes options of the program before, and busted's behind", function()
         within({["x_spec.lua"] = waiting .. failing}, function(directory)
             local result = helper.run({"-e", "print('first')", "test", "-o", "TAP",
