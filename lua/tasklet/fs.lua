@@ -47,6 +47,8 @@ end
 
 local close_watch = fs.close_watch
 fs.close_watch = nil
+core.is_open_watch = fs.is_open_watch
+fs.is_open_watch = nil
 
 local Watch = {}
 
@@ -82,6 +84,9 @@ function fs.watch(path)
     end
     local ok, watch = pcall(new_watch, path)
     if ok then
+        if core.note_watch then
+            core.note_watch(watch)
+        end
         return watch
     end
     code, message = tostring(watch):match("(%u+) (.*)$")

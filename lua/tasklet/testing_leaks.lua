@@ -12,7 +12,8 @@ local L = {}
 -- Turns of the loop that what ends by itself may take, and those that what is ended may take.
 local TURNS = 10
 
-local files, handles, numbers, pids = {}, {}, {}, {} -- what was made, and its place
+-- What was made, and its place.
+local files, handles, numbers, pids, watches = {}, {}, {}, {}, {}
 local wrapped = {} -- lists of {table, key, function}
 
 -- ---- wrapping ----
@@ -120,6 +121,9 @@ function L.open()
         pids[pid] = core.script_place(4)
         known_children[pid] = true
     end
+    function core.note_watch(watch)
+        watches[watch] = core.script_place(3)
+    end
     core.note_messages(true)
 end
 
@@ -131,11 +135,11 @@ function L.close()
         wrapped[i] = nil
     end
     wrapped_luv = nil
-    files, handles, numbers, pids = {}, {}, {}, {}
+    files, handles, numbers, pids, watches = {}, {}, {}, {}, {}
     for object in pairs(core.made) do
         core.made[object] = nil
     end
-    core.note_child = nil
+    core.note_child, core.note_watch = nil, nil
     core.note_messages(false)
 end
 
@@ -174,6 +178,7 @@ function L.snapshot()
         files = open_ones(files, is_open_file),
         handles = open_ones(handles, is_open_handle),
         sockets = open_ones(core.made, is_open_socket),
+        watches = open_ones(watches, core.is_open_watch),
         descriptors = core.descriptors(),
         children = core.child_processes(),
     }
@@ -294,6 +299,19 @@ local function find_sockets(shot, found, owned)
     add_sorted(found, list)
 end
 
+local function find_watches(shot, found)
+    local list = {}
+    for watch in pairs(open_ones(watches, core.is_open_watch)) do
+        if not shot.watches[watch] then
+            list[#list + 1] = {
+                text = tostring(watch) .. at(watches[watch]),
+                finish = function() watch:close() end,
+            }
+        end
+    end
+    add_sorted(found, list)
+end
+
 local function find_files(shot, found, owned)
     local list = {}
     for file in pairs(open_ones(files, is_open_file)) do
@@ -349,6 +367,7 @@ local function find(shot)
     find_messages(shot, found)
     find_handles(shot, found, owned)
     find_sockets(shot, found, owned)
+    find_watches(shot, found)
     find_children(shot, found)
     find_files(shot, found, owned)
     find_descriptors(shot, found, owned)

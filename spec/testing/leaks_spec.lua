@@ -183,6 +183,8 @@ describe("left behind of streams:", function()
             b:close()
         end)
         it("datagrams", function() net.udp() end)
+        it("a watch", function() tasklet.fs.watch("x_spec.lua") end)
+        it("no watch that is closed", function() tasklet.fs.watch("x_spec.lua"):close() end)
         it("none that is closed", function()
             local a, b = net.pair()
             a:write("x")
@@ -200,9 +202,11 @@ describe("left behind of streams:", function()
         ["a server and a connection"] =
             "failure: leak: server 127.0.0.1:%d+, made at x_spec.lua:8",
         ["datagrams"] = "failure: leak: udp 0.0.0.0:%d+, made at x_spec.lua:14",
+        ["a watch"] = "failure: leak: watch%(x_spec.lua%), made at x_spec.lua:15",
+        ["no watch that is closed"] = "success",
         ["none that is closed"] = "success",
         ["none is standard output"] = "success",
-        ["who waits"] = "failure: leak: unix %d+, made at x_spec.lua:23",
+        ["who waits"] = "failure: leak: unix %d+, made at x_spec.lua:25",
     }) do
         it(name, check)
     end

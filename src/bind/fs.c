@@ -374,15 +374,28 @@ static int fs_open(lua_State *L)
     return perform(L, &request);
 }
 
+static struct tk_fs_watch *check_watch(lua_State *L, struct tk_bind *bind)
+{
+    struct tk_wait *wait = tk_to_wait(L, 1, bind);
+
+    luaL_argcheck(L, wait != NULL && strcmp(wait->kind->name, "watch") == 0, 1, "not a watch");
+    return (struct tk_fs_watch *)wait;
+}
+
 /* For the Lua part: close_watch(watch). */
 static int close_watch(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
-    struct tk_wait *wait = tk_to_wait(L, 1, bind);
 
-    luaL_argcheck(L, wait != NULL && strcmp(wait->kind->name, "watch") == 0, 1, "not a watch");
-    tk_fs_watch_close((struct tk_fs_watch *)wait, bind->sched);
+    tk_fs_watch_close(check_watch(L, bind), bind->sched);
     return 0;
+}
+
+/* For the Lua part: is_open_watch(watch). */
+static int is_open_watch(lua_State *L)
+{
+    lua_pushboolean(L, check_watch(L, tk_bind_of(L))->handle != NULL);
+    return 1;
 }
 
 /* For the Lua part: the functions. */
@@ -395,6 +408,7 @@ static int open_fs(lua_State *L)
                                          {"entries", fs_entries},
                                          {"mkdir", fs_mkdir},
                                          {"close_watch", close_watch},
+                                         {"is_open_watch", is_open_watch},
                                          {"open", fs_open},
                                          {"rename", fs_rename},
                                          {"remove", fs_remove},
