@@ -79,7 +79,13 @@ describe("the assertion", function()
             finally(function() t:kill() end)
             assert.no_leaks()
         end)
+        it("resolves holds for what takes just so long", function()
+            for _, seconds in ipairs{0, 0.1, 5, 30 * 86400} do
+                assert.resolves(seconds, function() tasklet.sleep(seconds) end)
+            end
+        end)
     ]], {}, {
+        ["resolves holds for what takes just so long"] = "success",
         ["resolves holds"] = "success",
         ["resolves fails"] =
             "failure: x_spec.lua:8: did not return within 5 s: it waited at x_spec.lua:9\n.*",
