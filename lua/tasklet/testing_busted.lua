@@ -58,6 +58,15 @@ local function on_late(is_virtual)
     end
 end
 
+-- The loop is not the body's: were it to end the program it would end the tests, and well.
+local quit = M.mainloop.quit
+
+local function quit_unless_testing(status)
+    if not alive() then
+        quit(status)
+    end
+end
+
 -- So often in a row may a body stop the uv loop.
 local STOPS = 100
 
@@ -66,7 +75,7 @@ local function run_loop(task)
     local looping = false
     task:add_join_callback(function()
         if looping then
-            M.mainloop.quit(0)
+            quit(0)
         end
     end)
     task:start()
@@ -266,6 +275,7 @@ local function subscribe(busted)
     busted.subscribe({ "exit" }, function()
         leaks.close()
         core.on_deadlock, core.on_late = nil, nil
+        M.mainloop.quit = quit
         if seed and failures > 0 then
             io.stderr:write(("seed %d: repeat with --seed %d\n"):format(seed, seed))
         end
@@ -335,6 +345,7 @@ local function attach(busted, cli)
     runner = busted
     seed = math.tointeger(tonumber(cli and cli.seed))
     core.on_deadlock, core.on_late = on_deadlock, on_late
+    M.mainloop.quit = quit_unless_testing
     wrap(busted)
     subscribe(busted)
     leaks.open()

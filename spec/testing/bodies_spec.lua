@@ -221,3 +221,26 @@ describe("a traceback", function()
         end
     end)
 end)
+
+describe("a body that calls mainloop.quit", function()
+    for name, check in support.cases([[
+        local tasklet = require "tasklet"
+        local begun = false
+        it("goes on", function()
+            begun = true
+            tasklet.run(function() tasklet.mainloop.quit(0) end)
+            tasklet.sleep(1)
+            tasklet.mainloop.quit(3)
+            tasklet.sleep(1)
+        end)
+        it("is followed by the next", function()
+            tasklet.sleep(1)
+            assert.is_true(begun)
+        end)
+    ]], {}, {
+        ["goes on"] = "success",
+        ["is followed by the next"] = "success",
+    }) do
+        it(name, check)
+    end
+end)
