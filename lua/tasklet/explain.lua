@@ -227,7 +227,8 @@ local function targets_of(t)
     for _, wait in ipairs(core.waits_of(t)) do
         targets[#targets + 1] = wait.target
     end
-    local others = core.awaited[t] and core.awaited[t]() or {}
+    local others = core.awaited[t] or {}
+    others = others.members and core.members(others) or others
     table.move(others, 1, #others, #targets + 1, targets)
     return targets
 end

@@ -12,13 +12,14 @@ local function expect(task, more)
     core.expect(task, count > 0)
 end
 
---- By tasklet that waits for the end of several: a function that lists them.
+--- By tasklet that waits for the end of several: a list of them, or a scope. False where it
+--- does not any more: to wait again takes no memory.
 core.awaited = setmetatable({}, { __mode = "k" })
 
 -- Closes a list that is being joined: failures that are still to come are nobody's.
 local joining = { __close = function(list)
     if list.owner then
-        core.awaited[list.owner] = nil
+        core.awaited[list.owner] = false
     end
     for _, task in ipairs(list) do
         expect(task, -1)
@@ -40,7 +41,7 @@ local function join_all(list, timeout)
     list.owner = current
     local _ <close> = setmetatable(list, joining)
     if current then
-        core.awaited[current] = function() return list end
+        core.awaited[current] = list
     end
     local results = {}
     local limit = timeout and timeout >= 0 and core.now() + timeout * 1000

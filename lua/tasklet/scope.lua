@@ -170,7 +170,8 @@ local function let_run()
     return not ok and why or nil
 end
 
-local function members(scope)
+--- A list of the members of a scope.
+function core.members(scope)
     local list, entry = {}, scope.members.next
     while entry ~= scope.members do
         list[#list + 1] = entry.task
@@ -182,7 +183,7 @@ end
 -- Waits for all members, if it can. Returns whether nothing came in between, and else what did.
 local function wait_for_members(scope, ok, err)
     local head, idle, alone, shield = scope.members, nil, false, nil
-    core.awaited[scope.owner] = function() return members(scope) end
+    core.awaited[scope.owner] = scope
     while head.next ~= head do
         local entry = head.next
         if entry.task:has_finished() then
@@ -215,7 +216,7 @@ local function wait_for_members(scope, ok, err)
             head.prev.next, head.prev = entry, entry
         end
     end
-    core.awaited[scope.owner] = nil
+    core.awaited[scope.owner] = false
     if shield then
         shield:leave()
     end
@@ -261,6 +262,7 @@ local function new_scope(options)
         error(M.TaskletError(core.where(3) .. "no tasklet is running"), 0)
     end
     local scope = setmetatable({ owner = owner, members = {} }, Scope)
+    core.awaited[owner] = core.awaited[owner] or false
     scope.members.next, scope.members.prev = scope.members, scope.members
     scope.limit = core.limit(options.deadline or -1)
     return scope
