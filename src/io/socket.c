@@ -302,7 +302,7 @@ int tk_socket_accept(struct tk_socket *socket)
 
     do {
         fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    } while (fd < 0 && (errno == EINTR || is_of_peer(errno)));
+    } while (fd < 0 && errno == EINTR);
     if (fd >= 0) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* if it is of TCP */
         return fd;
@@ -315,7 +315,7 @@ int tk_socket_accept(struct tk_socket *socket)
         }
         return -EAGAIN;
     }
-    return -errno;
+    return is_of_peer(errno) ? -EAGAIN : -errno; /* others have their turn before the next */
 }
 
 /* ---- datagrams ---- */
