@@ -494,6 +494,58 @@ describe("tasklet.signals", function()
         assert.is_false((pcall(tasklet.signals.disconnect, tasklet.signals, id)))
     end))
 
+    it("4.4 a handle of luv's outlives the wait for the same signal #slow", function()
+        for _, first in ipairs { "handle", "wait" } do
+            local result = helper.run_file(([[
+                local tasklet = require "tasklet"
+                local uv = require "luv"
+                local handle, count = uv.new_signal(), 0
+                local function start()
+                    handle:start("sigusr2", function() count = count + 1 end)
+                end
+                if %q == "handle" then
+                    start()
+                end
+                local waiter = tasklet.run(function()
+                    tasklet.wait(tasklet.WaitForSignal(tasklet.signals, "SIGUSR2"))
+                end)
+                if %q == "wait" then
+                    start()
+                end
+                waiter:kill()
+                uv.kill(uv.os_getpid(), "sigusr2")
+                tasklet.sleep(0.1)
+                print(count)
+                io.stdout:flush()
+                handle:close()
+                uv.kill(uv.os_getpid(), "sigusr2")
+                tasklet.sleep(5)
+            ]]):format(first, first), { real_time = true })
+            assert.same({ "1\n", 128 + 12 }, { result.stdout, result.status })
+        end
+    end)
+
+    it("4.4 a wait outlives a handle of luv's for the same signal, and the default comes back "
+        .. "#slow", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local uv = require "luv"
+            local handle = uv.new_signal()
+            handle:start("sigusr2", function() end)
+            local waiter = tasklet.run(function()
+                tasklet.wait(tasklet.WaitForSignal(tasklet.signals, "SIGUSR2"))
+                print "woken"
+                io.stdout:flush()
+            end)
+            handle:close()
+            uv.kill(uv.os_getpid(), "sigusr2")
+            waiter:join()
+            uv.kill(uv.os_getpid(), "sigusr2")
+            tasklet.sleep(5)
+        ]], { real_time = true })
+        assert.same({ "woken\n", 128 + 12 }, { result.stdout, result.status })
+    end)
+
     it("4.4 to the other callbacks when one fails, which shows in the status", function()
         local result = helper.run_file([[
             local tasklet = require "tasklet"

@@ -2,6 +2,7 @@
  */
 #include "loop/signals.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +21,18 @@ static const struct {
 };
 #define KNOWN (sizeof known / sizeof known[0])
 
+/* What a signal did before it was watched: libuv would leave the default. The process's, as signals
+ * are; its loops may be in several threads. */
+static struct {
+    unsigned watches;
+    struct sigaction action;
+} before[KNOWN];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
 struct watched {
     uv_signal_t handle;
     struct tk_loop *loop;
     struct tk_topic *topic;
-    struct sigaction before; /* put back at the end: libuv would leave the default */
 };
 
 struct tk_signals {
@@ -57,12 +65,44 @@ static void on_closed(uv_handle_t *handle)
     free(watched);
 }
 
+/* 0 or a code of libuv's. */
+static int start(struct watched *watched, int which)
+{
+    struct sigaction *action = &before[which].action, now;
+    int number = known[which].number, rc;
+
+    pthread_mutex_lock(&mutex);
+    if (before[which].watches == 0) {
+        sigaction(number, NULL, action);
+    }
+    rc = uv_signal_start(&watched->handle, on_signal, number);
+    if (rc == 0 && before[which].watches++ == 0) {
+        sigaction(number, NULL, &now);
+        if (now.sa_handler == action->sa_handler) { /* somebody else's handle was first */
+            action->sa_handler = SIG_DFL;
+        }
+    }
+    pthread_mutex_unlock(&mutex);
+    return rc;
+}
+
+/* The signal does what it did before, unless somebody else has a handle for it. */
+static void stop(struct watched *watched, int which)
+{
+    struct sigaction now;
+
+    pthread_mutex_lock(&mutex);
+    uv_signal_stop(&watched->handle);
+    sigaction(known[which].number, NULL, &now);
+    if (--before[which].watches == 0 && now.sa_handler == SIG_DFL) {
+        sigaction(known[which].number, &before[which].action, NULL);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
 static void unwatch(struct watched *watched)
 {
-    int number = watched->handle.signum;
-
-    uv_signal_stop(&watched->handle);
-    sigaction(number, &watched->before, NULL);
+    stop(watched, watched->topic->number);
     watched->topic = NULL;
     uv_close((uv_handle_t *)&watched->handle, on_closed);
 }
@@ -70,7 +110,6 @@ static void unwatch(struct watched *watched)
 static int watch(struct tk_signals *signals, struct tk_topic *topic, struct tk_fault *fault)
 {
     struct watched *watched = calloc(1, sizeof *watched);
-    int number = known[topic->number].number;
     int rc;
 
     if (watched == NULL) {
@@ -78,7 +117,6 @@ static int watch(struct tk_signals *signals, struct tk_topic *topic, struct tk_f
     }
     watched->loop = signals->loop;
     watched->topic = topic;
-    sigaction(number, NULL, &watched->before);
     rc = uv_signal_init(signals->loop->uv, &watched->handle);
     if (rc < 0) {
         free(watched);
@@ -88,7 +126,7 @@ static int watch(struct tk_signals *signals, struct tk_topic *topic, struct tk_f
     watched->handle.data = NULL;
     tk_loop_opened(signals->loop);
     uv_unref((uv_handle_t *)&watched->handle);
-    rc = uv_signal_start(&watched->handle, on_signal, number);
+    rc = start(watched, topic->number);
     if (rc < 0) {
         watched->topic = NULL;
         uv_close((uv_handle_t *)&watched->handle, on_closed);
