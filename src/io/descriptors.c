@@ -4,6 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -49,4 +52,28 @@ int tk_descriptors_blocking(int fd)
     }
     again = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     return again < 0 ? -errno : again;
+}
+
+ssize_t tk_descriptors_write(int fd, const struct iovec *pieces, int count)
+{
+    sigset_t pipe, pending, old;
+    struct timespec none = {0, 0};
+    bool was_pending;
+    ssize_t sent;
+    int error;
+
+    sigpending(&pending);
+    was_pending = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &old);
+    sent = writev(fd, pieces, count);
+    error = errno;
+    if (sent < 0 && error == EPIPE && !was_pending) {
+        while (sigtimedwait(&pipe, NULL, &none) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return sent;
 }

@@ -16,6 +16,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "io/descriptors.h"
+
 /* How much is read or written between two looks at whether anybody still waits, and how long
  * something that is no file is waited for, in ms. */
 #define CHUNK ((size_t)1 << 20)
@@ -38,6 +40,18 @@ static int await(struct tk_fs *fs, int fd, short events)
         rc = poll(&ready, 1, PATIENCE);
     } while ((rc == 0 || (rc < 0 && errno == EINTR)) && !abandoned(fs));
     return rc > 0 ? 0 : rc == 0 ? ECANCELED : errno;
+}
+
+/* Looks at what read or write has returned: 0 if there is to be another, or an error. `events` is
+ * what is waited for if it would have blocked; 0: that is an error. */
+static int look(struct tk_fs *fs, int fd, ssize_t count, short events)
+{
+    int error = count >= 0 || errno == EINTR ? 0 : errno;
+
+    if (error == EAGAIN && events != 0) {
+        error = await(fs, fd, events);
+    }
+    return error == 0 && abandoned(fs) ? ECANCELED : error;
 }
 
 static int grow(struct tk_fs *fs, size_t *room)
@@ -72,17 +86,10 @@ static int read_all(struct tk_fs *fs, int fd, bool waits)
         }
         got = read(fd, fs->data + fs->length, left < CHUNK ? left : CHUNK);
         if (got == 0) {
-            return 0;
-        } else if (got > 0) {
-            fs->length += (size_t)got;
-        } else if (errno == EAGAIN && waits) {
-            error = await(fs, fd, POLLIN);
-        } else if (errno != EINTR) {
-            error = errno;
+            break;
         }
-        if (error == 0 && abandoned(fs)) {
-            error = ECANCELED;
-        }
+        fs->length += got > 0 ? (size_t)got : 0;
+        error = look(fs, fd, got, waits ? POLLIN : 0);
     }
     return error;
 }
@@ -114,18 +121,11 @@ static int write_all(struct tk_fs *fs, int fd)
 
     while (error == 0 && done < fs->length) {
         size_t left = fs->length - done;
-        ssize_t put = write(fd, fs->data + done, left < CHUNK ? left : CHUNK);
+        struct iovec piece = {.iov_base = fs->data + done, .iov_len = left < CHUNK ? left : CHUNK};
+        ssize_t put = tk_descriptors_write(fd, &piece, 1);
 
-        if (put >= 0) {
-            done += (size_t)put;
-        } else if (errno == EAGAIN) {
-            error = await(fs, fd, POLLOUT);
-        } else if (errno != EINTR) {
-            error = errno;
-        }
-        if (error == 0 && abandoned(fs)) {
-            error = ECANCELED;
-        }
+        done += put > 0 ? (size_t)put : 0;
+        error = look(fs, fd, put, POLLOUT);
     }
     return error;
 }

@@ -8,14 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/descriptors.h"
 #include "io/stream.h"
 
 /* Full buffers that are read in a row before others have their turn. */
@@ -125,31 +124,6 @@ static void set_interest(struct raw *raw, bool exact)
 
 /* ---- system calls ---- */
 
-/* writev(2) to what may be a pipe: the signal for one that nobody reads is taken back. */
-static ssize_t write_quietly(int fd, const struct iovec *pieces, int count)
-{
-    sigset_t pipe, pending, old;
-    struct timespec none = {0, 0};
-    bool was_pending;
-    ssize_t sent;
-    int error;
-
-    sigpending(&pending);
-    was_pending = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, &old);
-    sent = writev(fd, pieces, count);
-    error = errno;
-    if (sent < 0 && error == EPIPE && !was_pending) {
-        while (sigtimedwait(&pipe, NULL, &none) < 0 && errno == EINTR) {
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = error;
-    return sent;
-}
-
 static bool is_ready(const struct raw *raw, short events)
 {
     struct pollfd fd = {.fd = raw->fd, .events = events};
@@ -167,7 +141,7 @@ static ssize_t write_blocking(const struct raw *raw, const struct iovec *pieces)
         return -1;
     }
     piece.iov_len = piece.iov_len < PIPE_ROOM ? piece.iov_len : PIPE_ROOM;
-    return write_quietly(raw->fd, &piece, 1);
+    return tk_descriptors_write(raw->fd, &piece, 1);
 }
 
 static ssize_t write_once(const struct raw *raw, const struct iovec *pieces, int count)
@@ -186,8 +160,8 @@ static ssize_t write_once(const struct raw *raw, const struct iovec *pieces, int
                        ? write_blocking(raw, pieces)
                        : writev(raw->fd, pieces, count);
         } else {
-            sent =
-                raw->blocking ? write_blocking(raw, pieces) : write_quietly(raw->fd, pieces, count);
+            sent = raw->blocking ? write_blocking(raw, pieces)
+                                 : tk_descriptors_write(raw->fd, pieces, count);
         }
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
