@@ -176,6 +176,22 @@ describe("TLS", function()
         server:close()
     end))
 
+    it("11.2 reads no more when there is nothing to be read any more", within(function()
+        local ended = tasklet.WaitForCall()
+        local server <close>, port = serving({}, function(s)
+            local _, _, code = s:read("a")
+            tasklet.wait(ended)
+            return true, code
+        end)
+        local c <close> = assert(net.connect { port = port })
+        c:write("\22\3\1\0\5hello") -- no handshake
+        c:set_timeout(0.3)
+        -- More than the system keeps between the two.
+        assert.equal("timeout", select(3, c:write(("x"):rep(100 << 20))))
+        ended()
+        server:close()
+    end))
+
     it("11.2 tells an end that was cut off from one that was meant", within(function()
         local server <close>, port = serving({}, function(s)
             s:write("begin\n")

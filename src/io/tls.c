@@ -88,6 +88,7 @@ static void fail(struct tk_tls *tls, int error)
         finish(tls);
         return;
     }
+    tls->below->ops->stop(tls->below);
     if (!tls->open) {
         tls->open = true;
         tls->ended = true;
@@ -277,6 +278,7 @@ static void deliver(struct tk_tls *tls)
             return;
         case SSL_ERROR_ZERO_RETURN:
             tls->ended = true;
+            tls->below->ops->stop(tls->below);
             tls->carrier.sink->ops->ended(tls->carrier.sink, 0);
             return;
         default:
