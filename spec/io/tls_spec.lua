@@ -434,6 +434,32 @@ describe("starttls", function()
     end))
 end)
 
+-- OpenSSL's server for one connection, which gives lines back reversed; its port.
+local function s_server(options)
+    local probe <close> = assert(net.listen { host = "127.0.0.1", port = 0 })
+    local _, port = probe:sockname()
+    probe:close()
+    return begin("/dev/null", "openssl s_server -quiet -naccept 1 -rev -accept 127.0.0.1:%d"
+        .. " -cert '%s' -key '%s' -CAfile '%s' %s", port, file("server.pem"), file("server.key"),
+        file("ca.pem"), options or ""), port
+end
+
+-- Connects when somebody listens.
+local function connect_soon(port, tls)
+    local stream, message, code
+    repeat
+        if tls then
+            stream, message, code = connect(port, tls)
+        else
+            stream, message, code = net.connect { port = port }
+        end
+        if code == "ECONNREFUSED" then
+            tasklet.sleep(0.01)
+        end
+    until code ~= "ECONNREFUSED"
+    return stream, message, code
+end
+
 describe("OpenSSL's own programs", function()
     it("11.2 s_client talks to a server", within(function()
         local server <close>, port = serving({}, function(s)
@@ -455,23 +481,58 @@ describe("OpenSSL's own programs", function()
     end))
 
     it("11.2 s_server talks to a client", within(function()
-        local probe <close> = assert(net.listen { host = "127.0.0.1", port = 0 })
-        local _, port = probe:sockname()
-        probe:close()
-        local program <close> = begin("/dev/null", "openssl s_server -quiet -naccept 1 -rev"
-            .. " -accept 127.0.0.1:%d -cert '%s' -key '%s'", port, file("server.pem"),
-            file("server.key"))
-        local c
-        repeat
-            c = connect(port, {})
-            if not c then
-                tasklet.sleep(0.01)
-            end
-        until c
-        local stream <close> = c
+        local program <close>, port = s_server()
+        local stream <close> = assert(connect_soon(port, {}))
         assert(stream:write("abc\n"))
         assert.equal("cba", stream:read("l"))
         stream:close()
+        tasklet.wait(tasklet.WaitForIO(program))
+    end))
+
+    it("11.2 s_server sends half a message, and is written to meanwhile", within(function()
+        local program <close>, port = s_server("-Verify 1 -max_send_frag 512")
+        local tcp <close> = assert(net.listen { host = "127.0.0.1", port = 0 })
+        local _, between = tcp:sockname()
+        local connected, go_on = false, tasklet.WaitForCall()
+        -- A ticket has the client's certificate in it, so it comes in two records.
+        local function records(from, to)
+            repeat
+                local head = from:read(5)
+                if head then
+                    local size = (">I2"):unpack(head, 4)
+                    to:write(head, from:read(size))
+                    to:flush()
+                    if connected and size > 512 then
+                        tasklet.wait(go_on)
+                        connected = false
+                    end
+                end
+            until not head
+        end
+        tasklet.new(function()
+            local a <close> = tcp:accept()
+            local b <close> = assert(connect_soon(port))
+            local back = tasklet.run(records, b, a)
+            local data = a:read_some()
+            while data do
+                b:write(data)
+                data = a:read_some()
+            end
+            b:shutdown()
+            back:join()
+        end):start()
+        local c <close> = assert(connect(between,
+            { cert = file("client.pem"), key = file("client.key") }))
+        connected = true
+        local reader = tasklet.run(c.read, c, "l")
+        tasklet.sleep(0.1)
+        local writer = tasklet.run(function() return c:write("abc\n"):flush() end)
+        tasklet.sleep(0.01)
+        assert.is_true(writer.alive) -- nothing goes before the rest has come
+        go_on()
+        assert.equal(c, (writer:join()))
+        assert.equal("cba", reader:join())
+        c:close()
         tasklet.wait(tasklet.WaitForIO(program))
     end))
 

@@ -46,6 +46,7 @@
     X(SSL_get_servername)                                                                          \
     X(SSL_get_verify_result)                                                                       \
     X(SSL_get_version)                                                                             \
+    X(SSL_in_init)                                                                                 \
     X(SSL_new)                                                                                     \
     X(SSL_read)                                                                                    \
     X(SSL_select_next_proto)                                                                       \

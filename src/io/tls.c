@@ -168,7 +168,14 @@ static bool flush(struct tk_tls *tls)
     }
 }
 
-/* Encrypts a part of a piece; how many bytes, or an error. */
+/* Is the handshake over, and no message of the protocol's own that came after it half here? Nothing
+ * can be encrypted before the rest has come. */
+static bool is_settled(const struct tk_tls *tls)
+{
+    return tls->open && !tls->api->SSL_in_init(tls->ssl);
+}
+
+/* Encrypts a part of a piece; how many bytes, 0 if something has to come first, or an error. */
 static ssize_t encrypt(struct tk_tls *tls, const struct iovec *piece, size_t from)
 {
     const struct tk_openssl *ssl = tls->api;
@@ -178,11 +185,14 @@ static ssize_t encrypt(struct tk_tls *tls, const struct iovec *piece, size_t fro
     ssl->ERR_clear_error();
     done = ssl->SSL_write(tls->ssl, (const char *)piece->iov_base + from,
                           (int)(count < PORTION ? count : PORTION));
-    if (done <= 0) {
-        fail_tls(tls);
-        return tls->error;
+    if (done > 0) {
+        return done;
     }
-    return done;
+    if (ssl->SSL_get_error(tls->ssl, done) == SSL_ERROR_WANT_READ) {
+        return 0;
+    }
+    fail_tls(tls);
+    return tls->error;
 }
 
 static ssize_t carrier_write(struct tk_carrier *carrier, const struct iovec *pieces, int count)
@@ -204,15 +214,21 @@ static ssize_t carrier_write(struct tk_carrier *carrier, const struct iovec *pie
         while (from < pieces[i].iov_len && through) {
             ssize_t done = encrypt(tls, &pieces[i], from);
 
-            if (done < 0) {
-                break;
+            if (done > 0) {
+                from += (size_t)done;
+                taken += done;
             }
-            from += (size_t)done;
-            taken += done;
-            through = flush(tls);
+            through = flush(tls) && done > 0;
         }
     }
     tls->starved = !through;
+    if (tls->open && tls->error == 0 && !is_settled(tls)) {
+        int rc = tls->below->ops->start(tls->below);
+
+        if (rc < 0) {
+            fail(tls, rc);
+        }
+    }
     if (tls->error != 0) {
         taken = tls->error;
     }
@@ -234,7 +250,7 @@ static void say_end(struct tk_tls *tls)
 /* The end is written behind all that has been encrypted; the carrier's, when all that has gone. */
 static int finish_shutdown(struct tk_tls *tls)
 {
-    if (!tls->shut || !tls->open || tls->error != 0) {
+    if (!tls->shut || !is_settled(tls) || tls->error != 0) {
         return 0;
     }
     say_end(tls);
@@ -288,42 +304,48 @@ static void deliver(struct tk_tls *tls)
     }
 }
 
-/* A step of the handshake. In a call that uses it. */
+/* A step of the handshake, or of a message of the protocol's own after it. In a call that uses it.
+ */
 static void shake(struct tk_tls *tls)
 {
     const struct tk_openssl *ssl = tls->api;
+    bool begins = !tls->open;
     int rc;
 
     ssl->ERR_clear_error();
     rc = ssl->SSL_do_handshake(tls->ssl);
     flush(tls); /* an alert, too */
-    if (tls->open || tls->closed) {
+    if (tls->error != 0 || tls->closed) {
         return;
     }
-    if (rc == 1) {
-        tls->open = true;
-        if (tls->lingers) {
-            finish(tls);
-            return;
+    if (rc != 1) {
+        if (ssl->SSL_get_error(tls->ssl, rc) != SSL_ERROR_WANT_READ) {
+            fail_tls(tls);
         }
-        finish_shutdown(tls);
-        if (!tls->wants) {
-            tls->below->ops->stop(tls->below);
-        }
+        return;
+    }
+    tls->open = true;
+    if (tls->lingers) {
+        finish(tls);
+        return;
+    }
+    finish_shutdown(tls);
+    if (!tls->wants) {
+        tls->below->ops->stop(tls->below);
+    }
+    if (begins) {
         tls->carrier.sink->ops->opened(tls->carrier.sink, 0);
-        if (!tls->closed && tls->starved) {
-            tls->starved = false;
-            tls->carrier.sink->ops->drained(tls->carrier.sink);
-        }
-    } else if (ssl->SSL_get_error(tls->ssl, rc) != SSL_ERROR_WANT_READ) {
-        fail_tls(tls);
+    }
+    if (!tls->closed && tls->starved) {
+        tls->starved = false;
+        tls->carrier.sink->ops->drained(tls->carrier.sink);
     }
 }
 
 /* In a call that uses it. */
 static void advance(struct tk_tls *tls)
 {
-    if (!tls->open) {
+    if (!is_settled(tls) && tls->error == 0) {
         shake(tls);
     }
     if (!tls->closed && tls->open && tls->error == 0) {
@@ -434,7 +456,7 @@ static void carrier_stop(struct tk_carrier *carrier)
     struct tk_tls *tls = (struct tk_tls *)carrier;
 
     tls->wants = false;
-    if (tls->open && !tls->closed) {
+    if (is_settled(tls) && !tls->closed) {
         tls->below->ops->stop(tls->below);
     }
 }
@@ -492,7 +514,7 @@ static void carrier_close(struct tk_carrier *carrier, struct tk_bytes *rest)
 
     tls->late = *rest;
     *rest = (struct tk_bytes){0};
-    if (!tls->open && tls->error == 0 && tk_bytes_count(&tls->late) > 0) {
+    if (!is_settled(tls) && tls->error == 0 && tk_bytes_count(&tls->late) > 0) {
         tls->lingers = true; /* a reply to a peer that is still shaking hands */
         return;
     }
