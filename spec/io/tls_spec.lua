@@ -536,6 +536,13 @@ describe("OpenSSL's own programs", function()
         tasklet.wait(tasklet.WaitForIO(program))
     end))
 
+    it("11.2 s_server refuses a client that does not verify it", within(function()
+        local program <close>, port = s_server("-tls1_2 -Verify 1")
+        assert.same({ nil, "TLS: sslv3 alert handshake failure", "tls" },
+            { connect_soon(port, { verify = false, ca = file("other.pem") }) })
+        tasklet.wait(tasklet.WaitForIO(program))
+    end))
+
     it("11.2 curl fetches from a server", within(function()
         local server <close>, port = serving({ alpn = { "http/1.1" } }, function(s)
             local line

@@ -17,6 +17,7 @@
     X(BIO_write)                                                                                   \
     X(ERR_clear_error)                                                                             \
     X(ERR_get_error)                                                                               \
+    X(ERR_peek_last_error)                                                                         \
     X(ERR_reason_error_string)                                                                     \
     X(OpenSSL_version_num)                                                                         \
     X(SSL_CIPHER_get_name)                                                                         \

@@ -110,7 +110,7 @@ static void fail_tls(struct tk_tls *tls)
     long verified = ssl->SSL_get_verify_result(tls->ssl);
     char reason[160];
 
-    if (!tls->open && verified != X509_V_OK) {
+    if (ERR_GET_REASON(ssl->ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         snprintf(reason, sizeof reason, "certificate verify failed: %s",
                  ssl->X509_verify_cert_error_string(verified));
         ssl->ERR_clear_error();
