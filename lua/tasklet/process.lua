@@ -276,11 +276,12 @@ local function start(words, options, default)
     for _, name in ipairs(STDIO) do
         local fd = own[name]
         if fd then
+            kept[fd] = nil -- it is the stream's from now on, also if that cannot be made
             local stream, message, why = open_stream(fd)
             if not stream then
                 return nil, message, why
             end
-            kept[fd], streams[name] = nil, stream
+            streams[name] = stream
         end
     end
     local pid, message, why = sys.start(words, given)
