@@ -230,7 +230,8 @@ function server:connections()
 end
 
 local close = server.close
-local serving = setmetatable({}, { __mode = "k" }) -- what wakes those who serve all they may
+local weak = { __mode = "k" }
+local serving = setmetatable({}, weak) -- what wakes those who serve all they may
 
 --- Closes it; whoever accepts or serves goes on.
 function server:close()
@@ -269,7 +270,7 @@ function server:serve(f, options)
             :format(core.caller()), 0)
     end
     local wake = M.WaitForCall()
-    serving[self] = serving[self] or {}
+    serving[self] = serving[self] or setmetatable({}, weak)
     serving[self][wake] = true
 
     local function ended()
@@ -290,7 +291,6 @@ function server:serve(f, options)
             M.wait(wake)
         end
     end
-    serving[self][wake] = nil
 end
 
 -- ---- datagrams ----
