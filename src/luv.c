@@ -64,6 +64,7 @@ static int run_loop(lua_State *L, struct tasklet_host *host)
     lua_pushvalue(L, lua_upvalueindex(3));
     lua_insert(L, 1);
     host->in_uv_run = true;
+    host->loop.left = false;
     status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     host->in_uv_run = outer;
     if (status != LUA_OK) {

@@ -21,6 +21,14 @@
 /* Where the registry has the error that mainloop.run raised for it last. */
 static const char deadlock_key = 'D';
 
+/* It waits for as long as it takes: if all wait for each other that is looked at, though a turn may
+ * have left it at that. */
+static void begin_run(struct tasklet_host *host)
+{
+    host->running = host->may_hang = true;
+    host->loop.left = false;
+}
+
 /* Runs what is ready before the loop turns for the first time. */
 static void run_batch(struct tasklet_host *host)
 {
@@ -139,7 +147,7 @@ static int mainloop_run(lua_State *L)
     if (host->running || body != NULL) {
         return tk_raise(L, "the main loop is running already");
     }
-    host->running = host->may_hang = true;
+    begin_run(host);
     host->quit = false;
     host->daemons_ended = false;
     do {
@@ -484,7 +492,7 @@ int tk_mainloop_timeout(struct tasklet_host *host)
 
 void tk_mainloop_run(struct tasklet_host *host)
 {
-    host->running = host->may_hang = true;
+    begin_run(host);
     host->idle = false;
     tk_clock_stand(&host->loop.clock); /* there may have been turns */
     run_batch(host);

@@ -357,6 +357,21 @@ static void only_a_turn_without_end_finds_a_deadlock(void **state)
     tasklet_host_free(host);
 }
 
+/* A turn has left it at that; a run does not. */
+static void a_run_after_turns_finds_a_deadlock(void **state)
+{
+    struct tasklet_host *host = host_with_time(0);
+
+    (void)state;
+    begin(host, "require 'tasklet'.channel():receive()");
+    assert_int_equal(tasklet_host_turn(host, 0), 1);
+    assert_int_equal(tasklet_host_turn(host, 0.001), 1);
+    assert_string_equal(reports, "");
+    assert_int_equal(tasklet_host_run(host), 3);
+    assert_ptr_equal(strstr(reports, "deadlock: "), reports);
+    tasklet_host_free(host);
+}
+
 /* ---- a foreign loop ---- */
 
 static void sleepers_are_driven_by_the_timeout(void **state)
@@ -653,6 +668,7 @@ int main(void)
         cmocka_unit_test(quitting_and_parking_work_by_turns),
         cmocka_unit_test(daemons_are_killed_at_the_end_of_a_run_by_turns),
         cmocka_unit_test(only_a_turn_without_end_finds_a_deadlock),
+        cmocka_unit_test(a_run_after_turns_finds_a_deadlock),
         cmocka_unit_test(sleepers_are_driven_by_the_timeout),
         cmocka_unit_test(descriptors_are_driven_by_the_descriptor),
         cmocka_unit_test(the_timeout_knows_of_calls_between_turns),
