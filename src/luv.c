@@ -55,18 +55,23 @@ static int call(lua_State *L, int nargs, int nresults, int flags)
     return nresults == LUA_MULTRET ? lua_gettop(L) - base + 1 : nresults;
 }
 
-/* Calls luv's own uv.run, upvalue 3, with the arguments. It raises the report of a deadlock. */
-static int run_loop(lua_State *L, struct tasklet_host *host)
+/* Calls luv's own uv.run, upvalue 3, with the arguments. It raises the report of a deadlock, if it
+ * may wait. */
+static int run_loop(lua_State *L, struct tasklet_host *host, bool waits)
 {
-    bool outer = host->in_uv_run;
+    bool outer = host->in_uv_run, may_hang = host->may_hang;
     int status;
 
     lua_pushvalue(L, lua_upvalueindex(3));
     lua_insert(L, 1);
     host->in_uv_run = true;
-    host->loop.left = false;
+    if (waits) {
+        host->may_hang = true;
+        host->loop.left = false;
+    }
     status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     host->in_uv_run = outer;
+    host->may_hang = may_hang;
     if (status != LUA_OK) {
         return lua_error(L);
     }
@@ -98,8 +103,9 @@ static int run(lua_State *L)
     struct tk_bind *bind = tk_bind_of(L);
     struct tasklet_host *host = lua_touserdata(L, lua_upvalueindex(2));
     static const char *const modes[] = {"default", "once", "nowait", NULL};
+    int mode = luaL_checkoption(L, 1, "default", modes);
 
-    if (luaL_checkoption(L, 1, "default", modes) == 0 && bind->sched != NULL) {
+    if (mode == 0 && bind->sched != NULL) {
         struct tk_body *body = tk_current(bind);
 
         if (body != NULL && body == host->main) {
@@ -112,7 +118,7 @@ static int run(lua_State *L)
     if (bind->sched == NULL) {
         return luaL_error(L, "the tasklet host is closed");
     }
-    return run_loop(L, host);
+    return run_loop(L, host, mode < 2);
 }
 
 /* Puts each handle of the loop, as a key, into the table on top of the state. */

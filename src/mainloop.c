@@ -322,7 +322,7 @@ static bool main_ended(const struct tasklet_host *host)
 /* Somebody must be there who looks at `stuck`. Finalizers come first: they may wake somebody. */
 bool tk_mainloop_stuck(struct tasklet_host *host)
 {
-    if (!host->may_hang && !host->in_uv_run) {
+    if (!host->may_hang) {
         return false;
     }
     lua_gc(host->bind->main, LUA_GCCOLLECT);

@@ -147,6 +147,28 @@ describe("luv", function()
     end)
 end)
 
+describe("luv in a loop of the script's own", function()
+    it("8.2 takes nobody for deadlocked as long as it does not wait", function()
+        local result = helper.plain [[
+            local uv, tasklet = require "luv", require "tasklet"
+            local function receive()
+                print(tasklet.current().mailbox:popleft().name)
+            end
+            local t = tasklet.run(receive)
+            for _ = 1, 3 do
+                uv.run("nowait")
+            end
+            t:send("key")
+            uv.run("nowait")
+            tasklet.run(receive)
+            print((tostring(select(2, pcall(uv.run, "once"))):match("^deadlock")))
+        ]]
+        assert.equal("", result.stderr)
+        assert.equal("key\ndeadlock\n", result.stdout)
+        assert.equal(0, result.status)
+    end)
+end)
+
 --- Both ways to run a script: in the host, and under plain Lua with the loop run at the end.
 local interpreters = {
     ["the host"] = function(script) return helper.run_file(script) end,
