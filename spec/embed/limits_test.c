@@ -300,6 +300,44 @@ static void the_others_go_on(void **state)
 }
 
 /* The same instructions each time, however they are cut by generators. */
+/* Who starts others that run too long, one after the other, does not keep the rest from running. */
+static void a_chain_is_as_long_as_a_limit(struct tasklet_options *options)
+{
+    struct tasklet_host *host =
+        host_with(options, "local t = ...\n"
+                           "started = 0\n"
+                           "t.run(function() t.sleep(0) t.sleep(0) result = "
+                           "'well' end)\n"
+                           "while not result do\n"
+                           "    started = started + 1\n"
+                           "    t.run(" LOOP ")\n"
+                           "end\n");
+    lua_State *L = tasklet_host_lua(host);
+
+    assert_int_equal(tasklet_host_run(host), 1);
+    lua_getglobal(L, "result");
+    assert_string_equal(lua_tostring(L, -1), "well");
+    lua_getglobal(L, "started");
+    assert_in_range(lua_tointeger(L, -1), 1, 10);
+    lua_pop(L, 2);
+    tasklet_host_free(host);
+}
+
+static void who_starts_others_does_not_hold_up_the_rest(void **state)
+{
+    struct told told;
+    struct tasklet_options options = options_for(&told);
+
+    (void)state;
+    options.max_time = 0.01;
+    a_chain_is_as_long_as_a_limit(&options);
+    options.no_signals = 1;
+    a_chain_is_as_long_as_a_limit(&options);
+    options.max_time = 0;
+    options.max_instructions = 100000;
+    a_chain_is_as_long_as_a_limit(&options);
+}
+
 static void instructions_are_counted_exactly(void **state)
 {
     static const char script[] = "local t = ...\n"
@@ -613,6 +651,7 @@ int main(void)
         cmocka_unit_test(xpcall_is_as_ever),
         cmocka_unit_test(waiting_begins_anew),
         cmocka_unit_test(the_others_go_on),
+        cmocka_unit_test(who_starts_others_does_not_hold_up_the_rest),
         cmocka_unit_test(instructions_are_counted_exactly),
         cmocka_unit_test(one_that_is_over_may_be_preempted),
         cmocka_unit_test(a_call_from_the_program_is_limited_too),
