@@ -522,6 +522,38 @@ static void memory_is_limited(void **state)
     assert_int_equal(tasklet_host_new(&options, &host), TASKLET_ENOMEM);
 }
 
+/* Tasklets that have ended make room for others, whatever else the script keeps: half of what is
+ * allowed, and nearly all. Those that were never started, too. */
+static void what_has_ended_makes_room(void **state)
+{
+    static const char script[] = "local t = ...\n"
+                                 "local keep = {}\n"
+                                 "local function fill(kilobytes)\n"
+                                 "    while collectgarbage 'count' < kilobytes do\n"
+                                 "        keep[#keep + 1] = ('x'):rep(1000) .. #keep\n"
+                                 "    end\n"
+                                 "    collectgarbage()\n"
+                                 "end\n"
+                                 "for _, kilobytes in ipairs { 1800, 2400, 2700 } do\n"
+                                 "    fill(kilobytes)\n"
+                                 "    for i = 1, 500 do\n"
+                                 "        for j = 1, 5 do t.run(t.sleep, 0) end\n"
+                                 "        t.sleep(0)\n"
+                                 "    end\n"
+                                 "    for i = 1, 5000 do t.new(print) end\n"
+                                 "end\n"
+                                 "result = 'fine'\n";
+    struct told told;
+    struct tasklet_options options = options_for(&told);
+    char result[10];
+
+    (void)state;
+    options.max_memory = 3000000;
+    run(&options, script, result, sizeof result);
+    assert_string_equal(result, "fine");
+    assert_string_equal(told.all, "");
+}
+
 static void the_program_gets_a_code(void **state)
 {
     struct told told;
@@ -658,6 +690,7 @@ int main(void)
         cmocka_unit_test(freeing_a_host_is_limited_too),
         cmocka_unit_test(exit_ends_the_host_and_not_the_process),
         cmocka_unit_test(memory_is_limited),
+        cmocka_unit_test(what_has_ended_makes_room),
         cmocka_unit_test(the_program_gets_a_code),
         cmocka_unit_test(memory_of_a_borrowed_state_is_told),
         cmocka_unit_test(tasklets_are_limited),

@@ -509,13 +509,11 @@ void tk_warn(lua_State *L, struct tk_bind *bind, const char *text);
 
 /* Pushes the traceback of L from `level` on. */
 void tk_push_trace(lua_State *L, int level);
-
 /* The same of another coroutine. */
 void tk_push_trace_of(lua_State *L, lua_State *co, int level);
 
 /* Pushes the error at `index` as text, in lua.c's words where it is no string. */
 const char *tk_push_text(lua_State *L, int index);
-
 /* Pushes the value at `index` as tostring shows it; a method __tostring that fails does no harm. */
 const char *tk_push_shown(lua_State *L, int index);
 
@@ -567,6 +565,8 @@ void tk_push_stop(lua_State *L, struct tk_bind *bind, enum tk_raise raise);
 /* Runs the batch before it returns, though the caller cannot give way. */
 RAISES void tk_run_nested(lua_State *L, struct tk_bind *bind);
 
+/* Collects garbage if the limit of memory presses. Scripts' finalizers may run. */
+void tk_make_room(lua_State *L, struct tk_bind *bind);
 /* Resumes all that the scheduler gives. */
 void tk_drive(struct tk_bind *bind);
 /* The same where others come to run than those who were just woken: all ends are told before. */

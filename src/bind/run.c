@@ -315,6 +315,22 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     tk_finish(L, bind, body, count, status == LUA_OK);
 }
 
+/*
+ * Lua begins a collection when its memory has doubled, which a limit may not let come; and the one
+ * that a refusal makes it do calls no finalizers, without which no tasklet goes.
+ */
+void tk_make_room(lua_State *L, struct tk_bind *bind)
+{
+    bool exempt;
+
+    if (bind->memory != NULL && tk_pool_presses(bind->memory)) {
+        exempt = tk_pool_exempt(bind->memory, false); /* scripts have finalizers as well */
+        lua_gc(L, LUA_GCCOLLECT);
+        tk_pool_exempt(bind->memory, exempt);
+        tk_pool_collected(bind->memory);
+    }
+}
+
 /* Where what may run without waiting is limited: what has been used since the drive began. */
 struct stretch {
     uint64_t since, total;
@@ -369,6 +385,7 @@ void tk_drive(struct tk_bind *bind)
         resume(L, bind, body);
         bind->L = L;
         end_stretch(bind, &stretch);
+        tk_make_room(L, bind);
         if (bind->sched->batch != NULL) {
             tk_sched_hand_over(bind->sched, NULL); /* whom its end has woken */
         }

@@ -70,8 +70,10 @@ static lua_State *push_coroutine(lua_State *L, struct tk_bind *bind)
 /* Pushes a new tasklet, a child of the current one, that is bound to nothing. */
 static struct tk_body *push_new(lua_State *L, struct tk_bind *bind, int metatable)
 {
-    struct tk_body *body = lua_newuserdatauv(L, sizeof *body, UV_COUNT), *parent = tk_current(bind);
+    struct tk_body *body, *parent = tk_current(bind);
 
+    tk_make_room(L, bind);
+    body = lua_newuserdatauv(L, sizeof *body, UV_COUNT);
     memset(body, 0, sizeof *body);
     tk_task_init(&body->task);
     body->anchor = LUA_NOREF;

@@ -61,9 +61,11 @@ struct tk_pool {
     size_t carved; /* chunks of the latest region that have been in use */
     size_t empty;  /* chunks without a block in use that are not spare */
     size_t blocks;
-    size_t used;  /* bytes of theirs, as asked for */
-    size_t limit; /* of these; 0: none */
-    bool exempt;  /* it does not count for now */
+    size_t used;   /* bytes of theirs, as asked for */
+    size_t limit;  /* of these; 0: none */
+    size_t enough; /* used: it is time to collect */
+    bool exempt;   /* it does not count for now */
+    bool refused;  /* a block, since the last time */
 };
 
 struct tk_pool *tk_pool_new(void)
@@ -327,6 +329,7 @@ void *tk_pool_realloc(struct tk_pool *pool, void *block, size_t old_size, size_t
         return NULL;
     }
     if (size > old_size && pool->limit != 0 && is_beyond(pool, size - old_size)) {
+        pool->refused = true;
         return NULL;
     }
     changed = block == NULL ? block_new(pool, size) : resize(pool, block, old_size, size);
@@ -344,6 +347,21 @@ size_t tk_pool_used(const struct tk_pool *pool)
 void tk_pool_limit(struct tk_pool *pool, size_t limit)
 {
     pool->limit = limit;
+    tk_pool_collected(pool);
+}
+
+bool tk_pool_presses(const struct tk_pool *pool)
+{
+    return pool->limit != 0 && (pool->refused || pool->used >= pool->enough);
+}
+
+void tk_pool_collected(struct tk_pool *pool)
+{
+    size_t left = pool->used < pool->limit ? (pool->limit - pool->used) / 2 : 0;
+
+    /* Where hardly anything is left, not at each block. */
+    pool->enough = pool->used + (left > pool->limit / 32 ? left : pool->limit / 32);
+    pool->refused = false;
 }
 
 bool tk_pool_exempt(struct tk_pool *pool, bool exempt)

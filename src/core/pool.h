@@ -27,6 +27,12 @@ size_t tk_pool_used(const struct tk_pool *pool);
 /* From now on blocks beyond so many bytes are refused; 0: none is. */
 void tk_pool_limit(struct tk_pool *pool, size_t limit);
 
+/* Is it time to collect garbage for the limit's sake: has half of what was left last time been
+ * used, or a block been refused? */
+bool tk_pool_presses(const struct tk_pool *pool);
+/* That has been done. */
+void tk_pool_collected(struct tk_pool *pool);
+
 /* Is the limit not to count for now? Returns what it was. For work that must not be left half
  * done. */
 bool tk_pool_exempt(struct tk_pool *pool, bool exempt);
