@@ -9,7 +9,7 @@
  *     int main(void)
  *     {
  *         struct tasklet_host *host;
- *         struct tasklet_value script;
+ *         struct tasklet_value script = tasklet_nil();
  *         int status;
  *
  *         if (tasklet_host_new(NULL, &host) < 0) return 1;
@@ -131,7 +131,9 @@ enum tasklet_capability {
 
 enum tasklet_runaway {
     TASKLET_KILL = 0, /* it is killed, and the error says why */
-    TASKLET_PREEMPT   /* it gives way to the others and goes on in its turn */
+    TASKLET_PREEMPT   /* it gives way to the others and goes on in its turn, where it can: not in a
+                       * callback, a finalizer, or inside a function written in C such as table.sort.
+                       * For scripts that are slow, not for those that are hostile */
 };
 
 /*
@@ -357,6 +359,7 @@ static inline struct tasklet_value tasklet_number(double number)
     return value;
 }
 
+/* No bytes may be NULL. */
 static inline struct tasklet_value tasklet_bytes(const char *bytes, size_t length)
 {
     struct tasklet_value value = tasklet_nil();

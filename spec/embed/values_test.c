@@ -548,6 +548,65 @@ static void the_last_error_stays(void **state)
     tasklet_host_free(host);
 }
 
+/* A NULL is nil where a value is given, and an error where the library is to put something, or to
+ * take it from. */
+static void what_is_missing_is_refused(void **state)
+{
+    struct tasklet_host *host = new_host();
+    struct tasklet_value table, function = function_of(host, ""), one = tasklet_integer(1),
+                                nil = tasklet_nil();
+    struct tasklet *t = started(host, "error 'on purpose'", NULL);
+
+    (void)state;
+    assert_int_equal(tasklet_table_new(host, &table), 0);
+    assert_int_equal(tasklet_load_string(host, "", NULL, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_load_string(host, NULL, NULL, &one), TASKLET_EINVAL);
+    assert_int_equal(tasklet_load_buffer(host, NULL, 1, NULL, &one), TASKLET_EINVAL);
+    assert_int_equal(tasklet_load_file(host, "/dev/null", NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_load_file(host, NULL, &one), TASKLET_EINVAL);
+    assert_error(host, "NULL");
+    assert_int_equal(tasklet_invoke(host, &function, NULL, 1, NULL, 0), TASKLET_EINVAL);
+    assert_int_equal(tasklet_invoke(host, &function, NULL, 0, NULL, 1), TASKLET_EINVAL);
+    assert_int_equal(tasklet_start(host, NULL, &function, NULL, 2, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_table_new(host, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_table_get(host, &table, &one, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_table_next(host, &table, NULL, &nil), TASKLET_EINVAL);
+    assert_int_equal(tasklet_table_next(host, &table, &nil, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_global_get(host, NULL, &nil), TASKLET_EINVAL);
+    assert_int_equal(tasklet_global_get(host, "print", NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_global_set(host, NULL, &one), TASKLET_EINVAL);
+    assert_int_equal(tasklet_keep(host, &table, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_tostring(host, &one, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_at(host, tasklet_host_lua(host), 1, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_as_value(t, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_results(t, NULL, 1), TASKLET_EINVAL);
+    assert_int_equal(tasklet_host_run(host), 1);
+    assert_int_equal(tasklet_failure(t, 0, NULL), TASKLET_EINVAL);
+    assert_int_equal(tasklet_global_set(host, "no_such", NULL), 0);
+    assert_int_equal(one.type, TASKLET_INTEGER);
+    tasklet_release(host, &table);
+    tasklet_release(host, &function);
+    tasklet_drop(t);
+    tasklet_host_free(host);
+}
+
+/* As a buffer that has none gives it. */
+static void no_bytes_may_be_anywhere(void **state)
+{
+    struct tasklet_host *host = new_host();
+    struct tasklet_value none = tasklet_bytes(NULL, 0), got;
+
+    (void)state;
+    assert_int_equal(tasklet_global_set(host, "none", &none), 0);
+    assert_int_equal(integer_of(host, "return #none"), 0);
+    assert_int_equal(tasklet_push(host, tasklet_host_lua(host), &none), 0);
+    assert_int_equal(tasklet_at(host, tasklet_host_lua(host), -1, &got), 0);
+    assert_text(&got, "");
+    none.length = 1;
+    assert_int_equal(tasklet_global_set(host, "none", &none), TASKLET_EINVAL);
+    tasklet_host_free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -573,6 +632,8 @@ int main(void)
         cmocka_unit_test(globals_are_raw),
         cmocka_unit_test(every_code_has_a_text),
         cmocka_unit_test(the_last_error_stays),
+        cmocka_unit_test(what_is_missing_is_refused),
+        cmocka_unit_test(no_bytes_may_be_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

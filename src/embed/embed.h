@@ -83,6 +83,12 @@ int tk_failed(struct tasklet_host *host, lua_State *L, int status);
  * `code`. */
 int tk_set_error(struct tasklet_host *host, int code, const char *format, ...);
 
+/* The same for an argument that is missing: TASKLET_EINVAL. */
+static inline int tk_missing(struct tasklet_host *host)
+{
+    return tk_set_error(host, TASKLET_EINVAL, "a NULL where something has to be");
+}
+
 /* Inside tk_guarded: it fails with TASKLET_ENOMEM. */
 RAISES int tk_no_memory(lua_State *L);
 

@@ -83,7 +83,7 @@ struct work {
     struct tasklet *t; /* NULL: yet to be made */
     const struct tasklet_value *value;
     struct tasklet_value *out;
-    int max;           /* places of `out` */
+    int max;           /* places of `out`, if there is to be any */
     int result;        /* a negative code if it cannot be done */
     const char *wrong; /* and why */
     const char *text;
@@ -100,6 +100,9 @@ static int do_work(struct work *work, struct tasklet *t, lua_CFunction f)
 
     if (t->host == NULL) {
         return TASKLET_ECLOSED;
+    }
+    if (work->out == NULL && work->max > 0) {
+        return tk_missing(t->host);
     }
     work->host = t->host;
     work->t = t;
@@ -137,7 +140,7 @@ static int from(lua_State *L)
 int tasklet_from(struct tasklet_host *host, const struct tasklet_value *value, struct tasklet **out)
 {
     struct work work = {.host = host, .value = value};
-    int rc = tk_guarded(host, from, &work);
+    int rc = out == NULL ? tk_missing(host) : tk_guarded(host, from, &work);
 
     if (rc < 0 || work.result < 0) {
         return rc < 0 ? rc : tk_set_error(host, work.result, "%s", work.wrong);
@@ -157,7 +160,7 @@ static int as_value(lua_State *L)
 
 int tasklet_as_value(struct tasklet *t, struct tasklet_value *out)
 {
-    struct work work = {.out = out};
+    struct work work = {.out = out, .max = 1};
 
     return do_work(&work, t, as_value);
 }
@@ -246,11 +249,11 @@ int tasklet_results(struct tasklet *t, struct tasklet_value *places, int max)
     struct work work = {.out = places, .max = max};
     int rc;
 
-    for (int i = 0; i < max; i++) {
+    for (int i = 0; places != NULL && i < max; i++) {
         places[i] = tasklet_nil();
     }
     rc = do_work(&work, t, results);
-    for (int i = 0; rc < 0 && t->host != NULL && i < max; i++) {
+    for (int i = 0; rc < 0 && places != NULL && t->host != NULL && i < max; i++) {
         tk_value_done(t->host, &places[i]);
     }
     return rc;
@@ -278,7 +281,7 @@ static int failure(lua_State *L)
 
 int tasklet_failure(struct tasklet *t, int traceback, struct tasklet_value *out)
 {
-    struct work work = {.traceback = traceback != 0, .out = out};
+    struct work work = {.traceback = traceback != 0, .out = out, .max = 1};
 
     return do_work(&work, t, failure);
 }

@@ -43,8 +43,12 @@ static int load_chunk(lua_State *L)
 static int do_load(struct load *load)
 {
     static const char denied[] = "attempt to load a binary chunk";
-    int rc = tk_guarded(load->host, load_chunk, load);
+    int rc;
 
+    if (load->out == NULL) {
+        return tk_missing(load->host);
+    }
+    rc = tk_guarded(load->host, load_chunk, load);
     if (rc != TASKLET_ESCRIPT) {
         return rc;
     }
@@ -64,7 +68,7 @@ int tasklet_load_buffer(struct tasklet_host *host, const void *bytes, size_t len
 
     load.name = name != NULL ? name : "=(load)";
     if (bytes == NULL && length > 0) {
-        return tk_set_error(host, TASKLET_EINVAL, NULL);
+        return tk_missing(host);
     }
     return do_load(&load);
 }
@@ -73,7 +77,7 @@ int tasklet_load_string(struct tasklet_host *host, const char *text, const char 
                         struct tasklet_value *out)
 {
     if (text == NULL) {
-        return tk_set_error(host, TASKLET_EINVAL, NULL);
+        return tk_missing(host);
     }
     return tasklet_load_buffer(host, text, strlen(text), name != NULL ? name : text, out);
 }
@@ -82,7 +86,7 @@ int tasklet_load_file(struct tasklet_host *host, const char *path, struct taskle
 {
     struct load load = {.host = host, .path = path, .out = out};
 
-    return path == NULL ? tk_set_error(host, TASKLET_EINVAL, NULL) : do_load(&load);
+    return path == NULL ? tk_missing(host) : do_load(&load);
 }
 
 /* ---- calling ---- */
@@ -207,8 +211,11 @@ int tasklet_invoke(struct tasklet_host *host, const struct tasklet_value *functi
     lua_State *L = host->bind != NULL && !host->freeing ? host->bind->main : NULL;
     int table = L != NULL ? lua_gettop(L) + 1 : 0, rc;
 
-    if (count < 0 || max < 0 || function == NULL) {
+    if (count < 0 || max < 0) {
         return tk_set_error(host, TASKLET_EINVAL, NULL);
+    }
+    if (function == NULL || (args == NULL && count > 0) || (results == NULL && max > 0)) {
+        return tk_missing(host);
     }
     for (int i = 0; i < max; i++) {
         results[i] = tasklet_nil();
@@ -337,8 +344,11 @@ int tasklet_start(struct tasklet_host *host, const struct tasklet_start_options 
         tasklet_start_options_init(&defaults);
         start.options = &defaults;
     }
-    if (start.options->size != sizeof defaults || count < 0 || function == NULL) {
+    if (start.options->size != sizeof defaults || count < 0) {
         return tk_set_error(host, TASKLET_EINVAL, NULL);
+    }
+    if (function == NULL || (args == NULL && count > 0)) {
+        return tk_missing(host);
     }
     if (host->exited) {
         return tk_set_error(host, TASKLET_ESTATE, "the program has ended by os.exit");

@@ -61,7 +61,7 @@ int tasklet_table_new(struct tasklet_host *host, struct tasklet_value *out)
 {
     struct work work = {.host = host, .out = out};
 
-    return do_work(&work, new_table);
+    return out == NULL ? tk_missing(host) : do_work(&work, new_table);
 }
 
 static int get(lua_State *L)
@@ -80,7 +80,7 @@ int tasklet_table_get(struct tasklet_host *host, const struct tasklet_value *tab
 {
     struct work work = {.host = host, .table = table, .key = key, .out = out};
 
-    return do_work(&work, get);
+    return out == NULL ? tk_missing(host) : do_work(&work, get);
 }
 
 static int set(lua_State *L)
@@ -159,9 +159,14 @@ int tasklet_table_next(struct tasklet_host *host, const struct tasklet_value *ta
     struct tasklet_value new_key = tasklet_nil(), new_value = tasklet_nil();
     struct work work = {
         .host = host, .table = table, .key = key, .out_key = &new_key, .out = &new_value};
-    bool begins = key->type == TASKLET_NIL;
-    int rc = do_work(&work, next);
+    bool begins;
+    int rc;
 
+    if (key == NULL || value == NULL) {
+        return tk_missing(host);
+    }
+    begins = key->type == TASKLET_NIL;
+    rc = do_work(&work, next);
     if (rc < 0) {
         tk_value_done(host, &new_key);
         /* Nothing but the key can be wrong: no script has run. */
@@ -225,7 +230,7 @@ int tasklet_global_get(struct tasklet_host *host, const char *name, struct taskl
 {
     struct work work = {.host = host, .path = name, .out = out};
 
-    return do_work(&work, get_global);
+    return name == NULL || out == NULL ? tk_missing(host) : do_work(&work, get_global);
 }
 
 static int set_global(lua_State *L)
@@ -252,5 +257,5 @@ int tasklet_global_set(struct tasklet_host *host, const char *name,
 {
     struct work work = {.host = host, .path = name, .value = value};
 
-    return do_work(&work, set_global);
+    return name == NULL ? tk_missing(host) : do_work(&work, set_global);
 }

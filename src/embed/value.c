@@ -158,6 +158,12 @@ static bool push_plain(lua_State *L, const struct tasklet_value *value)
     }
 }
 
+/* No bytes may be anywhere. */
+static bool is_string(const struct tasklet_value *value)
+{
+    return value->type == TASKLET_STRING && (value->as.bytes != NULL || value->length == 0);
+}
+
 static bool is_reference(const struct tasklet_value *value)
 {
     return value->type >= TASKLET_TABLE && value->type <= TASKLET_OBJECT;
@@ -173,7 +179,7 @@ RAISES bool tk_value_push(lua_State *L, struct tasklet_host *host,
     if (is_reference(value)) {
         return tk_reference_push(L, host, value->as.reference);
     }
-    if (value->type == TASKLET_STRING && value->as.bytes != NULL) {
+    if (is_string(value)) {
         lua_pushlstring(L, value->as.bytes, value->length);
         return true;
     }
@@ -330,7 +336,10 @@ int tasklet_keep(struct tasklet_host *host, const struct tasklet_value *value,
     struct pair pair = {host, value, out, false};
     int rc;
 
-    if (value == NULL || out == NULL || value->type == TASKLET_STRING) {
+    if (value == NULL || out == NULL) {
+        return tk_missing(host);
+    }
+    if (value->type == TASKLET_STRING) {
         return tk_set_error(host, TASKLET_EINVAL, "bytes are not kept");
     }
     rc = tk_guarded(host, keep, &pair);
@@ -353,7 +362,7 @@ int tasklet_tostring(struct tasklet_host *host, const struct tasklet_value *valu
                      struct tasklet_value *out)
 {
     struct pair pair = {host, value, out, false};
-    int rc = out == NULL ? 0 : tk_guarded(host, to_string, &pair);
+    int rc = out == NULL ? tk_missing(host) : tk_guarded(host, to_string, &pair);
 
     return rc < 0 || pair.is_one ? rc : tk_set_error(host, TASKLET_EINVAL, TK_NO_VALUE);
 }
@@ -372,8 +381,8 @@ static int keep_string(lua_State *L)
 int tasklet_push(struct tasklet_host *host, struct lua_State *L, const struct tasklet_value *value)
 {
     struct pair pair = {host, value, NULL, false};
-    bool is_string = value != NULL && value->type == TASKLET_STRING && value->as.bytes != NULL;
-    int rc = is_string ? tk_guarded(host, keep_string, &pair) : 0;
+    bool is_bytes = value != NULL && is_string(value);
+    int rc = is_bytes ? tk_guarded(host, keep_string, &pair) : 0;
 
     if (rc < 0) {
         return rc;
@@ -384,7 +393,7 @@ int tasklet_push(struct tasklet_host *host, struct lua_State *L, const struct ta
     if (!lua_checkstack(L, 2)) {
         return tk_set_error(host, TASKLET_ENOMEM, NULL);
     }
-    if (is_string) { /* what needs memory has been done: nothing here can raise */
+    if (is_bytes) { /* what needs memory has been done: nothing here can raise */
         lua_rawgeti(L, LUA_REGISTRYINDEX, host->embed->given);
         lua_rawgeti(L, -1, 1);
         lua_replace(L, -2);
@@ -410,6 +419,9 @@ int tasklet_at(struct tasklet_host *host, struct lua_State *L, int index, struct
 
     if (host->bind == NULL) {
         return tk_set_error(host, TASKLET_ECLOSED, "the Lua state is closed");
+    }
+    if (out == NULL) {
+        return tk_missing(host);
     }
     if (tk_value_take(L, index, out)) {
         return 0;
