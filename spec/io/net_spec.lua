@@ -1,5 +1,6 @@
 -- tasklet.net (contract 11.2): connecting, servers, datagrams, names.
 local helper = require "spec.helper"
+local lfs = require "lfs"
 local tasklet = require "tasklet"
 local support = require "spec.io.support"
 
@@ -81,6 +82,30 @@ describe("net.connect and net.listen", function()
             assert.equal("hello", b:read())
             os.remove(path)
         end
+    end))
+
+    it("a path of something else is never taken: files and links stay", within(function()
+        local path, link = os.tmpname(), new_path()
+        local file = assert(io.open(path, "w"))
+        file:write("precious"):close()
+        assert(lfs.link(path, link, true))
+        for _, taken in ipairs { path, link } do
+            assert.equal("EADDRINUSE", select(3, net.listen { path = taken }))
+        end
+        assert.equal("link", lfs.symlinkattributes(link, "mode"))
+        assert.equal("precious", assert(io.open(path)):read("a"))
+        os.remove(link)
+        os.remove(path)
+    end))
+
+    it("a path at which as many wait as may is in use, and that is told at once", within(function()
+        local path = new_path()
+        local server <close> = listening { path = path, backlog = 0 }
+        local first <close> = assert(net.connect { path = path })
+        assert.equal("EADDRINUSE", select(3, net.listen { path = path }))
+        assert.is_truthy(server:accept(0))
+        assert.is_truthy(first)
+        os.remove(path)
     end))
 
     it("a path that is left over is taken again, one that is in use is not", within(function()

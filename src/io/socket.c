@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -235,12 +236,18 @@ void tk_socket_describe(const struct tk_socket *socket, char *text, size_t size)
 
 /* ---- listening ---- */
 
-/* A path that nobody listens at any more is taken away. */
+/* A socket's path that nobody listens at any more is taken away; what is no socket is left alone.
+ * One that listens and whose line is full says so at once. */
 static void remove_dead(const struct tk_listen *listen)
 {
     const struct sockaddr_un *un = (const void *)&listen->address;
-    int fd = un->sun_path[0] == '\0' ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat stat;
+    int fd;
 
+    if (un->sun_path[0] == '\0' || lstat(un->sun_path, &stat) < 0 || !S_ISSOCK(stat.st_mode)) {
+        return;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
         if (connect(fd, (const struct sockaddr *)un, listen->size) < 0 && errno == ECONNREFUSED) {
             unlink(un->sun_path);
