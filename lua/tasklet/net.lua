@@ -10,9 +10,10 @@ local BACKLOG = 1024
 
 -- ---- options ----
 
--- Raises a wrong option at the line of the script's that called.
-local function bad(name, message)
-    error(("%sbad argument #1 to '%s' (%s)"):format(core.caller(), name, message), 0)
+-- Raises a wrong argument, the first if it is not said which, at the line of the script's that
+-- called.
+local function bad(name, message, n)
+    error(("%sbad argument #%d to '%s' (%s)"):format(core.caller(), n or 1, name, message), 0)
 end
 
 local function check(name, options, known)
@@ -77,6 +78,9 @@ local families = { inet = "inet", inet6 = "inet6" }
 
 -- nil, message, code if there are none.
 local function addresses_of(host, family, seconds)
+    if host:find("\0", 1, true) then
+        return nil, host .. ": unknown node or service", "EAI_NONAME"
+    end
     local is = core.is_address(host)
     if is then
         if family and family ~= is then
@@ -310,13 +314,37 @@ end
 
 local udp = core.udp_methods
 
---- Sends a datagram.
+local function check_type(n, expected, value)
+    if type(value) ~= expected then
+        bad("send", ("%s expected, got %s"):format(expected,
+            value == nil and "no value" or type(value)), n)
+    end
+end
+
+--- Sends a datagram. A name is looked up for an address of the socket's own family.
 ---@param data string
 ---@param host string
 ---@param port integer
+---@return udp?, string?, string?
 function udp:send(data, host, port)
-    if type(host) == "string" and not core.is_address(host) then
-        local addresses, message, code = addresses_of(host)
+    local family = core.udp_family(self)
+    if not family then
+        error(("%scalling 'send' on bad self (udp expected, got %s)"):format(core.caller(),
+            self == nil and "no value" or type(self)), 0)
+    end
+    check_type(1, "string", data)
+    check_type(2, "string", host)
+    check_type(3, "number", port)
+    port = math.tointeger(port)
+    if not port then
+        bad("send", "number has no integer representation", 3)
+    elseif port < 0 or port > 65535 then
+        bad("send", "not a port", 3)
+    elseif family == "closed" then
+        return nil, "closed", "closed"
+    end
+    if not core.is_address(host) then
+        local addresses, message, code = addresses_of(host, family)
         if not addresses then
             return nil, message, code
         end

@@ -291,6 +291,7 @@ describe("net.resolve", function()
     end))
 
     it("says it when there is no such name", within(function()
+        assert.equal("EAI_NONAME", select(3, net.resolve("127.0.0.1\0.example")))
         local none, message, code = net.resolve("no such name")
         assert.is_nil(none)
         assert.matches("^no such name: ", message)
@@ -654,9 +655,32 @@ describe("net.udp", function()
 
     it("1.4 raises for what is no datagram and no address", within(function()
         local a <close> = assert(net.udp())
-        assert.has_error(function() a:send(1, "127.0.0.1", 1) end)
-        assert.has_error(function() a:send("x", "127.0.0.1", 70000) end)
-        assert.has_error(function() a:send("x", nil, 1) end)
+        local cases = {
+            { "#1 to 'send' (string expected, got number)", 1, "127.0.0.1", 1 },
+            { "#1 to 'send' (string expected, got no value)" },
+            { "#2 to 'send' (string expected, got no value)", "x", nil, 1 },
+            { "#3 to 'send' (number expected, got no value)", "x", "127.0.0.1" },
+            { "#3 to 'send' (not a port)", "x", "127.0.0.1", 70000 },
+            { "#3 to 'send' (number has no integer representation)", "x", "127.0.0.1", 1.5 },
+        }
+        for _, case in ipairs(cases) do
+            local ok, err = pcall(function() a:send(table.unpack(case, 2, 4)) end)
+            assert.is_false(ok)
+            assert.matches("^[^\n]*net_spec.lua:%d+: bad argument ", err)
+            assert.is_truthy(err:find(case[1], 1, true), err)
+        end
+        assert.has_error(function() a.send(1, "x", "127.0.0.1", 1) end)
         assert.has_error(function() a:receive("x") end)
+    end))
+
+    it("11.2 a name is looked up for the socket's own family", within(function()
+        local b = net.udp { host = "::1" }
+        if b then -- this machine has IPv6, and perhaps a name for it
+            local ok, _, code = b:send("x", "localhost", (select(2, b:sockname())))
+            assert.is_true(ok == b or code == "EAI_NONAME" or code == "EAI_ADDRFAMILY", code)
+            b:close()
+        end
+        local a <close> = assert(net.udp { host = "127.0.0.1" })
+        assert.equal("EAI_NONAME", select(3, a:send("x", "127.0.0.1\0", 1)))
     end))
 end)

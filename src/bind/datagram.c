@@ -139,12 +139,29 @@ static int core_send(lua_State *L)
     struct tk_socket *socket = tk_check_socket(L, &sort);
     struct tk_body *body = tk_current(bind);
 
-    luaL_checktype(L, 2, LUA_TSTRING);
     lua_settop(L, 4);
     if (body != NULL && tk_is_stopped(bind, body)) {
         tk_check_wait(L, bind);
     }
     return send_step(L, bind, socket);
+}
+
+/* For the Lua part: udp_family(value): "inet" or "inet6"; "closed"; nil: it is no such socket. */
+static int core_family(lua_State *L)
+{
+    const struct tk_socket *socket = tk_to_socket(L, 1, &sort);
+    struct sockaddr_storage own = {0};
+    socklen_t size = sizeof own;
+
+    if (socket == NULL) {
+        lua_pushnil(L);
+    } else if (socket->poll == NULL ||
+               getsockname(socket->fd, (struct sockaddr *)&own, &size) < 0) {
+        lua_pushliteral(L, "closed");
+    } else {
+        lua_pushstring(L, own.ss_family == AF_INET6 ? "inet6" : "inet");
+    }
+    return 1;
 }
 
 /* ---- groups ---- */
@@ -173,8 +190,10 @@ static int udp_leave(lua_State *L)
 
 void tk_datagram_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {
-        {"datagram", core_datagram}, {"send_to", core_send}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"datagram", core_datagram},
+                                    {"send_to", core_send},
+                                    {"udp_family", core_family},
+                                    {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"receive", udp_receive}, {"join", udp_join}, {"leave", udp_leave}, {NULL, NULL}};
 

@@ -168,8 +168,10 @@ static int core_lookup(lua_State *L)
 static int is_address(lua_State *L)
 {
     struct sockaddr_storage storage;
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
 
-    if (tk_address_parse(luaL_checkstring(L, 1), 0, &storage) == 0) {
+    if (strlen(text) != length || tk_address_parse(text, 0, &storage) == 0) {
         lua_pushnil(L);
     } else {
         lua_pushstring(L, storage.ss_family == AF_INET ? "inet" : "inet6");

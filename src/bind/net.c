@@ -12,7 +12,7 @@ enum { UV_TLS = 1 };
 
 /* ---- objects ---- */
 
-static struct tk_socket *to_socket(lua_State *L, int index, const struct tk_socket_sort *sort)
+struct tk_socket *tk_to_socket(lua_State *L, int index, const struct tk_socket_sort *sort)
 {
     struct tk_socket_object *object = tk_to_sized(L, index, sizeof *object);
 
@@ -34,7 +34,7 @@ RAISES struct tk_socket *tk_new_socket(lua_State *L, struct tk_bind *bind,
 
 RAISES struct tk_socket *tk_check_socket(lua_State *L, const struct tk_socket_sort *sort)
 {
-    struct tk_socket *socket = to_socket(L, 1, sort);
+    struct tk_socket *socket = tk_to_socket(L, 1, sort);
 
     if (socket == NULL) {
         luaL_typeerror(L, 1, sort->name);

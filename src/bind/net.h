@@ -22,6 +22,8 @@ struct tk_socket_sort {
 /* Pushes one. */
 RAISES struct tk_socket *tk_new_socket(lua_State *L, struct tk_bind *bind,
                                        const struct tk_socket_sort *sort);
+/* The one at `index`; NULL: it is none of that sort. */
+struct tk_socket *tk_to_socket(lua_State *L, int index, const struct tk_socket_sort *sort);
 /* The one that a method was called on. */
 RAISES struct tk_socket *tk_check_socket(lua_State *L, const struct tk_socket_sort *sort);
 /* Makes the sort's metatable with these methods and those that all have; puts the table of methods
