@@ -79,6 +79,8 @@ for _, sort in ipairs { "unix", "tcp" } do
             assert.is_nil(none)
             assert.equal("string", type(message))
             assert.equal("EPIPE", code)
+            assert.equal(a, a:shutdown(), "once more") -- it is so already, and all has gone
+            assert.equal(a, a:flush())
             assert.is_nil(tasklet.join(t, 10))
         end))
 

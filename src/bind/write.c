@@ -166,7 +166,7 @@ static int finish_flush(lua_State *L, struct tk_stream *stream, lua_KContext wha
         fd = tk_stream_descriptor(tk_to_stream(L, 2));
         return fd < 0 ? TK_IO_CLOSED : tk_stream_send_descriptor(stream, fd);
     default:
-        return tk_stream_out_error(stream);
+        return tk_stream_flush_error(stream);
     }
 }
 
@@ -203,8 +203,8 @@ static int flush_on(lua_State *L, int status, lua_KContext what)
 static int flush(lua_State *L, struct tk_bind *bind, struct tk_stream *stream, lua_KContext what)
 {
     check_stopped(L, bind);
-    if (tk_stream_out_error(stream) != 0) {
-        return fail(L, bind, stream, tk_stream_out_error(stream));
+    if (tk_stream_flush_error(stream) != 0) {
+        return fail(L, bind, stream, tk_stream_flush_error(stream));
     }
     if (has_to_wait(bind, stream)) {
         return await(L, bind, stream, 0, flush_on, what);

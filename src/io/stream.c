@@ -294,12 +294,16 @@ bool tk_stream_is_readable(const struct tk_stream *stream)
 
 /* ---- writing ---- */
 
+int tk_stream_flush_error(const struct tk_stream *stream)
+{
+    return stream->carrier == NULL ? TK_IO_CLOSED : stream->out_error;
+}
+
 int tk_stream_out_error(const struct tk_stream *stream)
 {
-    return stream->carrier == NULL  ? TK_IO_CLOSED
-           : stream->out_error != 0 ? stream->out_error
-           : stream->shut           ? -EPIPE
-                                    : 0;
+    int error = tk_stream_flush_error(stream);
+
+    return error == 0 && stream->shut ? -EPIPE : error;
 }
 
 /* Gives the carrier what is unsent, and then `data`. How many of those it has taken. */
@@ -381,9 +385,9 @@ bool tk_stream_sent(const struct tk_stream *stream, size_t left)
 
 int tk_stream_shutdown(struct tk_stream *stream)
 {
-    int rc = tk_stream_out_error(stream);
+    int rc = tk_stream_flush_error(stream);
 
-    if (rc == 0) {
+    if (rc == 0 && !stream->shut) {
         rc = stream->carrier->ops->shutdown(stream->carrier);
         stream->shut = rc == 0;
     }

@@ -99,6 +99,8 @@ void tk_stream_collect(struct tk_stream *stream);
 /* Why nothing can be read, or written, any more; 0: it can. */
 int tk_stream_in_error(const struct tk_stream *stream);
 int tk_stream_out_error(const struct tk_stream *stream);
+/* Why what was written has not all gone and never will; 0: it has, or still can. */
+int tk_stream_flush_error(const struct tk_stream *stream);
 
 /* What has come and is behind the cursor. */
 const char *tk_stream_data(const struct tk_stream *stream, size_t *count);
@@ -126,7 +128,7 @@ size_t tk_stream_write(struct tk_stream *stream, const char *data, size_t count)
 void tk_stream_flush(struct tk_stream *stream);
 /* Are no more unsent than that? True, too, if they never will be sent. */
 bool tk_stream_sent(const struct tk_stream *stream, size_t left);
-/* The end of what is written; all has been sent. 0 or an error. */
+/* The end of what is written; all has been sent. Idempotent. 0 or an error. */
 int tk_stream_shutdown(struct tk_stream *stream);
 
 /* Unix sockets, all has been sent: a descriptor. 0; TK_IO_AGAIN: writers are let on when it can be
