@@ -1,5 +1,6 @@
 -- TLS on streams (contract 11.2): clients and servers, what is verified, against OpenSSL's own
 -- programs and curl.
+local helper = require "spec.helper"
 local tasklet = require "tasklet"
 local support = require "spec.io.support"
 
@@ -357,6 +358,15 @@ describe("a handshake", function()
         }))
         server:close()
     end))
+
+    it("11.2 with one who says nothing is given up when the stream is closed, by and by", function()
+        helper.within_real_time(function()
+            local server <close>, port = serving({}, function(s) return s:write("hello\n") end)
+            local mute <close> = assert(net.connect { port = port })
+            assert.is_nil(select(3, mute:set_timeout(20):read()), "an end")
+            server:close()
+        end)
+    end)
 
     it("11.2 of one does not hold up others", within(function()
         local server <close>, port = serving({}, echo)

@@ -48,6 +48,7 @@ local reasons = {
     ["spec/io/crowd_spec.lua"] = "hosts with a limit of descriptors of their own",
     ["spec/io/net_spec.lua"] = "a server that has run out of descriptors does not spin meanwhile",
     ["spec/io/standard_spec.lua"] = "children at the other end of the standard streams",
+    ["spec/io/tls_spec.lua"] = "a peer who says nothing is given up after a while",
     ["spec/loop/interrupt_spec.lua"] = "a signal comes while a script computes",
     ["spec/loop/mainloop_spec.lua"] = "mainloop.now follows the system's clock",
     ["spec/luv/luv_spec.lua"] = "luv's timers on the same loop",

@@ -65,6 +65,9 @@ struct tk_carrier_ops {
     /* The end of it: frees itself when it can. `rest`, which it takes over, is sent in the
      * background. The sink is not called any more. Never fails. */
     void (*close)(struct tk_carrier *carrier, struct tk_bytes *rest);
+    /* The lowest one's: the sink has been closed itself, and waits for its peer once more. If that
+     * takes long, it ends with an error. Once. False: no memory. */
+    bool (*hurry)(struct tk_carrier *carrier);
     /* The descriptor at the bottom. */
     int (*descriptor)(const struct tk_carrier *carrier);
 };

@@ -520,7 +520,13 @@ static void finish(struct raw *raw)
 
 static void on_impatient(uv_timer_t *timer)
 {
-    finish(tk_container_of(timer, struct patience, timer)->raw);
+    struct raw *raw = tk_container_of(timer, struct patience, timer)->raw;
+
+    if (raw->closed) {
+        finish(raw);
+    } else {
+        end_reading(raw, -ETIMEDOUT);
+    }
 }
 
 /* What is left is sent as the peer takes it. */
@@ -538,8 +544,9 @@ static void send_rest(struct raw *raw)
     }
 }
 
-static bool linger(struct raw *raw)
+static bool hurry(struct tk_carrier *carrier)
 {
+    struct raw *raw = raw_of(carrier);
     struct patience *patience = malloc(sizeof *patience);
 
     if (patience == NULL) {
@@ -553,6 +560,14 @@ static bool linger(struct raw *raw)
     tk_loop_opened(raw->loop);
     uv_timer_start(&patience->timer, on_impatient, PATIENCE, PATIENCE);
     raw->patience = patience;
+    return true;
+}
+
+static bool linger(struct raw *raw)
+{
+    if (raw->patience == NULL && !hurry(&raw->carrier)) {
+        return false;
+    }
     raw->wants_in = false;
     raw->wants_out = true;
     hold(raw, true);
@@ -583,6 +598,7 @@ static const struct tk_carrier_ops ops = {
     .write = write_pieces,
     .shutdown = shutdown_raw,
     .close = close_raw,
+    .hurry = hurry,
     .descriptor = descriptor,
 };
 

@@ -514,7 +514,8 @@ static void carrier_close(struct tk_carrier *carrier, struct tk_bytes *rest)
 
     tls->late = *rest;
     *rest = (struct tk_bytes){0};
-    if (!is_settled(tls) && tls->error == 0 && tk_bytes_count(&tls->late) > 0) {
+    if (!is_settled(tls) && tls->error == 0 && tk_bytes_count(&tls->late) > 0 &&
+        tls->below->ops->hurry(tls->below)) {
         tls->lingers = true; /* a reply to a peer that is still shaking hands */
         return;
     }
