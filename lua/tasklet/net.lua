@@ -112,8 +112,11 @@ local closes = { __close = function(held) if held.stream then held.stream:close(
 
 -- Passes on what `dial` has given; with TLS, if that is wanted.
 local function secure(tls, due, host, port, stream, message, code)
-    if not tls or not stream then
-        return stream, message, code
+    if not stream then
+        return nil, message, code
+    elseif not tls then
+        core.hosts[stream] = port > 0 and host or nil
+        return stream
     end
     local held <close> = setmetatable({ stream = stream }, closes)
     local secured

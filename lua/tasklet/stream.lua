@@ -22,6 +22,9 @@ function methods:lines(...)
     end
 end
 
+--- The hosts that streams were connected to: whom TLS has to be with, if it comes to that.
+core.hosts = setmetatable({}, { __mode = "k" })
+
 --- Has the stream speak TLS from now on: as a server if its peer has connected, else as a client.
 ---@param options table|true?
 ---@return stream?, string?, string?

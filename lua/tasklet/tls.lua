@@ -35,14 +35,16 @@ function core.check_tls(name, options)
         return nil
     elseif options == true then
         return {}
-    elseif type(options) ~= "table" then
-        bad(name, "option 'tls': table or true expected, got " .. type(options))
+    end
+    local where = name == "starttls" and "" or "option 'tls': "
+    if type(options) ~= "table" then
+        bad(name, where .. "table or true expected, got " .. type(options))
     end
     local copy = {}
     for key, value in pairs(options) do
         local expected = known[key]
         if not expected then
-            bad(name, "option 'tls': " .. core.unknown_option(key, known))
+            bad(name, where .. core.unknown_option(key, known))
         elseif type(value) ~= expected then
             bad(name, ("option '%s': %s expected, got %s"):format(key, expected, type(value)))
         elseif expected == "string" and (value == "" or value:find("\0", 1, true)) then
@@ -125,5 +127,5 @@ function core.starttls(stream, options)
     if not ok then
         return nil, message, code
     end
-    return core.begin_tls(stream, config, options.server_name, nil, nil)
+    return core.begin_tls(stream, config, options.server_name or core.hosts[stream], nil, nil)
 end

@@ -28,7 +28,7 @@ local function make_certificates()
     end
     local names = {
         server = { "DNS:localhost,IP:127.0.0.1", 30 }, client = { "DNS:client", 30 },
-        expired = { "DNS:localhost", -1 },
+        expired = { "DNS:localhost", -1 }, by_name = { "DNS:localhost", 30 },
     }
     for name, its in pairs(names) do
         sh("openssl req %s -keyout %s.key -out %s.csr -subj /CN=%s", key, name, name, name)
@@ -404,6 +404,38 @@ describe("starttls", function()
         assert.truthy(tostring(err):find("speaks TLS already", 1, true))
     end))
 
+    it("11.2 verifies the host that the stream was connected to", within(function()
+        local server <close> = assert(net.listen { host = "127.0.0.1", port = 0 })
+        local _, port = server:sockname()
+        local function attempt(host, options)
+            local t = tasklet.run(function()
+                local s <close> = server:accept()
+                return s:starttls { cert = file("by_name.pem"), key = file("by_name.key") } ~= nil
+            end)
+            options.ca = file("ca.pem")
+            local c <close> = assert(net.connect { host = host, port = port })
+            local ok, message = c:starttls(options)
+            c:close()
+            return ok ~= nil, t:join(), message
+        end
+        assert.same({ true, true }, { attempt("localhost", {}) })
+        assert.same({ false, false, "certificate verify failed: IP address mismatch" },
+            { attempt("127.0.0.1", {}) })
+        assert.same({ true, true }, { attempt("127.0.0.1", { server_name = "localhost" }) })
+        assert.same({ true, true }, { attempt("127.0.0.1", { verify = false }) })
+    end))
+
+    it("11.2 can be all that a program wants of TLS and the net", function()
+        local result = helper.run_file([[
+            local tasklet = require "tasklet"
+            local fds = require "luv".socketpair()
+            local a, b = tasklet.stream(fds[1]), tasklet.stream(fds[2])
+            b:shutdown()
+            print(a:starttls())
+        ]])
+        assert.equal("nil\tTLS: unexpected eof while reading\ttls\n", result.stdout)
+    end)
+
     it("11.2 takes nothing for encrypted that was not", within(function()
         local server <close> = assert(net.listen { host = "127.0.0.1", port = 0 })
         local _, port = server:sockname()
@@ -429,6 +461,11 @@ describe("starttls", function()
                 function() net.connect { port = 1, tls = { cart = "x" } } end },
             { "bad argument #1 to 'connect' (option 'tls': table or true expected, got number)",
                 function() net.connect { port = 1, tls = 1 } end },
+            { "bad argument #1 to 'starttls' (table or true expected, got number)",
+                function() local a <close> = net.pair() a:starttls(1) end },
+            { "bad argument #1 to 'starttls' (unknown option 'cart' (known: alpn, ca, cert, key,"
+                .. " server_name, verify))",
+                function() local a <close> = net.pair() a:starttls { cart = "x" } end },
             { "bad argument #1 to 'connect' (option 'alpn': a list of names expected)",
                 function() net.connect { port = 1, tls = { alpn = { "" } } } end },
             { "bad argument #1 to 'connect' (option 'key' goes with 'cert')",
