@@ -83,6 +83,40 @@ for _, sort in ipairs { "unix", "tcp" } do
                 reading("ab\ncd", function(s) return all(s, 1, "L") end))
         end))
 
+        it("11.1 reads no line beyond its limit; it is unread then", within(function()
+            local a, b = pair(sort)
+            assert.equal(b, b:set_limit(5))
+            a:write("12345\n\n123456\nrest")
+            a:close()
+            assert.same({ n = 2, "12345", "\n" }, results(b:read("l", "L")))
+            for _, format in ipairs { "l", "L", "a" } do
+                assert.same({ n = 3, nil, "message too long", "EMSGSIZE" }, results(b:read(format)))
+            end
+            local ok, err = pcall(b:lines())
+            assert.is_false(ok)
+            assert.equal("EMSGSIZE", err.code)
+            assert.same({ n = 3, "123456\n", "rest", "" }, results(b:read(7, "l", "a")))
+            for _, wrong in ipairs { 0, -1, 1.5, "x" } do
+                assert.has_error(function() b:set_limit(wrong) end)
+            end
+        end))
+
+        it("11.1 with a limit does not wait for a line's end, and takes no memory for it",
+            within(function()
+                local a, b = pair(sort)
+                b:set_limit(100000)
+                local t = tasklet.run(function()
+                    for _ = 1, 100 do
+                        a:write(("x"):rep(100000))
+                    end
+                end)
+                assert.equal("EMSGSIZE", select(3, b:read()))
+                assert.is_false(t:has_finished())
+                assert.equal(b, b:set_limit())
+                a:close()
+                assert.is_true(#b:read("a") > 100000)
+            end))
+
         it("does not wait when what is wanted is there", within(function()
             local a, b = pair(sort)
             a:write("one\ntwo\nthree")

@@ -6,6 +6,7 @@
  * the place of the format that it is at.
  */
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
 
 #include "bind/stream.h"
@@ -14,6 +15,7 @@ enum taken {
     TAKEN, /* a value has been pushed */
     AGAIN, /* more must come first; what, is noted with the stream */
     OVER,  /* all has come: there is no such thing */
+    LONG,  /* longer than the stream's limit */
     BROKEN,
 };
 
@@ -49,6 +51,9 @@ static enum taken take_rest(lua_State *L, struct tk_stream *stream, enum tk_want
     const char *data = tk_stream_data(stream, &count);
     enum taken lack = lacking(stream, want, wanted);
 
+    if (want != TK_WANT_COUNT && count > stream->limit) {
+        return LONG;
+    }
     return lack == OVER && (count > 0 || want == TK_WANT_ALL) ? take(L, stream, data, count, count)
                                                               : lack;
 }
@@ -72,7 +77,7 @@ static enum taken take_line(lua_State *L, struct tk_stream *stream, bool keeps_e
     size_t count, length;
     const char *data = tk_stream_data(stream, &count);
 
-    if (tk_stream_line(stream, &length)) {
+    if (tk_stream_line(stream, &length) && length <= stream->limit) {
         return take(L, stream, data, length + 1, length + keeps_end);
     }
     return take_rest(L, stream, TK_WANT_LINE, 0);
@@ -257,6 +262,8 @@ static int read_step(lua_State *L, struct tk_bind *bind, struct tk_stream *strea
             lua_pushnil(L);
             index = 2 + count;
             break;
+        case LONG:
+            return fail(L, bind, stream, -EMSGSIZE);
         default:
             return fail(L, bind, stream, tk_stream_in_error(stream));
         }

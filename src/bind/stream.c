@@ -162,6 +162,18 @@ static int stream_set_timeout(lua_State *L)
     return 1;
 }
 
+/* s:set_limit(bytes): a line, or all there is, is no longer than that; absent: no limit. */
+static int stream_set_limit(lua_State *L)
+{
+    struct tk_stream *stream = tk_check_stream(L, tk_bind_of(L));
+    lua_Integer bytes = luaL_optinteger(L, 2, 1);
+
+    luaL_argcheck(L, bytes > 0, 2, "must be positive");
+    stream->limit = lua_isnoneornil(L, 2) ? SIZE_MAX : (size_t)bytes;
+    lua_settop(L, 1);
+    return 1;
+}
+
 /* s:set_nodelay(on): of TCP, are small pieces sent at once? They are, unless told otherwise. */
 static int stream_set_nodelay(lua_State *L)
 {
@@ -256,13 +268,11 @@ static int give_back(lua_State *L)
 
 void tk_stream_bind_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg methods[] = {{"close", stream_close},
-                                       {"sockname", stream_sockname},
-                                       {"peername", stream_peername},
-                                       {"set_timeout", stream_set_timeout},
-                                       {"set_nodelay", stream_set_nodelay},
-                                       {"fileno", stream_fileno},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"close", stream_close},         {"sockname", stream_sockname},
+        {"peername", stream_peername},   {"set_timeout", stream_set_timeout},
+        {"set_limit", stream_set_limit}, {"set_nodelay", stream_set_nodelay},
+        {"fileno", stream_fileno},       {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__tostring", stream_tostring},
                                            {"__close", stream_close},
                                            {"__gc", stream_gc},

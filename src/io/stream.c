@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,11 +229,11 @@ bool tk_stream_met(struct tk_stream *stream)
     case TK_WANT_COUNT:
         return count >= stream->wanted;
     case TK_WANT_LINE:
-        return tk_stream_line(stream, &count);
+        return count > stream->limit || tk_stream_line(stream, &count);
     case TK_WANT_DESCRIPTOR:
         return tk_is_raw(stream->carrier) && tk_raw_has_descriptor(stream->carrier);
     default:
-        return false;
+        return count > stream->limit;
     }
 }
 
@@ -504,6 +505,7 @@ void tk_stream_init(struct tk_stream *stream)
     stream->dirty.flush = flush_dirty;
     stream->timeout = stream->standard = -1;
     stream->ahead = TK_STREAM_AHEAD;
+    stream->limit = SIZE_MAX;
     tk_gate_init(&stream->reading, &reading_ops);
     tk_gate_init(&stream->writing, &writing_ops);
     tk_gate_init(&stream->readable, &readable_ops);

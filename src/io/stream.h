@@ -66,6 +66,7 @@ struct tk_stream {
     } dirty; /* a struct tk_dirty */
     struct tk_hub *hub;
     double timeout; /* seconds, of its verbs; negative: none */
+    size_t limit;   /* of what is read and has no length of its own; SIZE_MAX: none */
     struct tk_gate writable;
     struct tk_gate opening; /* verbs that wait until TLS has begun */
     char *reason;           /* of an error, in words; NULL: it has no other than its own */
