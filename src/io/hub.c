@@ -98,9 +98,10 @@ static void close_part(struct tk_loop_part *part)
 
 static bool owns(const uv_handle_t *handle)
 {
-    return handle->type == UV_PREPARE ? ((const uv_prepare_t *)handle)->prepare_cb == on_prepare
-                                      : tk_raw_owns(handle) || tk_socket_owns(handle) ||
-                                            tk_dial_owns(handle) || tk_watch_owns(handle);
+    return handle->type == UV_PREPARE
+               ? ((const uv_prepare_t *)handle)->prepare_cb == on_prepare
+               : tk_raw_owns(handle) || tk_socket_owns(handle) || tk_dial_owns(handle) ||
+                     tk_lookup_owns(handle) || tk_watch_owns(handle);
 }
 
 struct tk_hub *tk_hub_of(struct tk_loop *loop)

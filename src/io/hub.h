@@ -61,6 +61,7 @@ void tk_hub_close_descriptor(struct tk_hub *hub, int fd);
 bool tk_raw_owns(const uv_handle_t *handle);
 bool tk_socket_owns(const uv_handle_t *handle);
 bool tk_dial_owns(const uv_handle_t *handle);
+bool tk_lookup_owns(const uv_handle_t *handle);
 bool tk_watch_owns(const uv_handle_t *handle);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Work that would stop the loop - files, names - in a thread of libuv's pool. A job belongs to
+ * Work that would stop the loop in a thread of libuv's pool. A job belongs to
  * itself: whoever waits for it may go at any time, and it frees itself when it is done. It touches
  * nothing of the scheduler's or the script's.
  */

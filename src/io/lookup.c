@@ -1,51 +1,189 @@
 /*
- * Looking names up: see lookup.h. The request has memory of its own, for it may be under way in its
- * thread when nobody wants to know any more.
+ * Looking names up: see lookup.h. getaddrinfo cannot be interrupted, and takes as long as
+ * nameservers are silent. So it is called in threads of our own, which nobody waits for: the end of
+ * a loop, and of the process, would wait for those of libuv's pool. A request belongs to its thread
+ * and to its loop, and goes with the last of them.
  */
 #include "io/lookup.h"
 
-#include <netdb.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "io/address.h"
 #include "io/hub.h"
 
+/* Threads at the most; then requests stand in a line. */
+#define MOST 64
+
 struct tk_lookup_request {
     struct tk_hub_handle handle;
-    uv_getaddrinfo_t request;
+    uv_poll_t poll;
     struct tk_loop *loop;
-    struct tk_lookup *lookup; /* NULL: nobody wants to know */
+    struct tk_lookup *lookup;       /* NULL: nobody wants to know */
+    struct tk_lookup_request *next; /* in the line */
+    atomic_int owners;
+    atomic_bool abandoned;
+    atomic_bool done; /* what has been found is the loop's */
+    int event;        /* readable when it is done */
+    int family;
+    int error;
+    struct addrinfo *found;
+    char host[];
 };
 
-static void on_found(uv_getaddrinfo_t *handle, int status, struct addrinfo *found)
-{
-    struct tk_lookup_request *request = tk_container_of(handle, struct tk_lookup_request, request);
-    struct tk_lookup *lookup = request->lookup;
+/* Those that wait for a thread, and how many threads there are. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct tk_lookup_request *line, **last = &line;
+static int threads;
 
-    tk_list_remove(&request->handle.node);
-    request->loop->jobs--;
-    free(request);
-    if (lookup == NULL) {
-        uv_freeaddrinfo(found);
-        return;
+static void release(struct tk_lookup_request *request)
+{
+    if (atomic_fetch_sub(&request->owners, 1) == 1) {
+        close(request->event);
+        uv_freeaddrinfo(request->found);
+        free(request);
     }
-    lookup->request = NULL;
-    lookup->error = status;
-    lookup->found = found;
-    tk_gate_fire(&lookup->done, lookup->sched);
 }
 
-static void leave(struct tk_hub_handle *handle)
-{
-    struct tk_lookup_request *request = tk_container_of(handle, struct tk_lookup_request, handle);
+/* ---- in a thread ---- */
 
+/* By libuv, for it knows names that are not written in ASCII. When it is not to call back it uses
+ * nothing of the loop but the count of requests: so that one is only there to be counted in. */
+static void look_up(struct tk_lookup_request *request)
+{
+    struct addrinfo hints = {.ai_family = request->family, .ai_socktype = SOCK_STREAM};
+    uv_getaddrinfo_t found = {0};
+    uv_loop_t loop = {0};
+
+    request->error = uv_getaddrinfo(&loop, &found, NULL, request->host, NULL, &hints);
+    request->found = found.addrinfo;
+}
+
+static struct tk_lookup_request *next_of_line(void)
+{
+    struct tk_lookup_request *request;
+
+    pthread_mutex_lock(&mutex);
+    request = line;
+    if (request == NULL) {
+        threads--;
+    } else {
+        line = request->next;
+        last = line == NULL ? &line : last;
+    }
+    pthread_mutex_unlock(&mutex);
+    return request;
+}
+
+static void *work(void *arg)
+{
+    struct tk_lookup_request *request = arg;
+
+    do {
+        if (!atomic_load(&request->abandoned)) {
+            look_up(request);
+            atomic_store(&request->done, true);
+            eventfd_write(request->event, 1);
+        }
+        release(request);
+    } while ((request = next_of_line()) != NULL);
+    return NULL;
+}
+
+/* Signals are for the program's own threads. 0 or an error. */
+static int start_thread(struct tk_lookup_request *request)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, old;
+    int rc = pthread_attr_init(&attributes);
+
+    if (rc != 0) {
+        return -rc;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&thread, &attributes, work, request);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return -rc;
+}
+
+/* Hands it to a thread, or to the line. 0, or an error: then it is the caller's alone. */
+static int hand_over(struct tk_lookup_request *request)
+{
+    int rc = -EAGAIN;
+
+    pthread_mutex_lock(&mutex);
+    if (threads < MOST) {
+        rc = start_thread(request);
+        threads += rc == 0;
+    }
+    if (rc < 0 && threads > 0) {
+        *last = request;
+        last = &request->next;
+        rc = 0;
+    }
+    pthread_mutex_unlock(&mutex);
+    return rc;
+}
+
+/* ---- in the loop ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct tk_lookup_request *request =
+        tk_container_of((uv_poll_t *)handle, struct tk_lookup_request, poll);
+
+    tk_loop_closed(request->loop);
+    release(request);
+}
+
+/* The loop has no more to do with it. */
+static void part(struct tk_lookup_request *request)
+{
     if (request->lookup != NULL) {
         request->lookup->request = NULL;
         request->lookup = NULL;
     }
-    uv_cancel((uv_req_t *)&request->request);
+    atomic_store(&request->abandoned, true);
+    tk_list_remove(&request->handle.node);
+    uv_close((uv_handle_t *)&request->poll, on_closed);
+}
+
+static void on_done(uv_poll_t *handle, int status, int events)
+{
+    struct tk_lookup_request *request = tk_container_of(handle, struct tk_lookup_request, poll);
+    struct tk_lookup *lookup = request->lookup;
+
+    (void)status;
+    (void)events;
+    if (!atomic_load(&request->done)) {
+        return;
+    }
+    lookup->error = request->error;
+    lookup->found = request->found;
+    request->found = NULL;
+    part(request);
+    tk_gate_fire(&lookup->done, lookup->sched);
+}
+
+bool tk_lookup_owns(const uv_handle_t *handle)
+{
+    return handle->type == UV_POLL && ((const uv_poll_t *)handle)->poll_cb == on_done;
+}
+
+static void leave(struct tk_hub_handle *handle)
+{
+    part(tk_container_of(handle, struct tk_lookup_request, handle));
 }
 
 static void done_gone(struct tk_gate *gate, struct tk_sched *sched)
@@ -63,15 +201,30 @@ static void describe(const struct tk_gate *gate, char *text, size_t size)
 
 static const struct tk_gate_ops done_ops = {.gone = done_gone, .describe = describe};
 
+/* One that is both sides', but in no list and with no poll yet. */
+static struct tk_lookup_request *new_request(const char *host, int family)
+{
+    size_t size = strlen(host) + 1;
+    struct tk_lookup_request *request = calloc(1, sizeof *request + size);
+
+    if (request == NULL) {
+        return NULL;
+    }
+    memcpy(request->host, host, size);
+    request->family = family;
+    request->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    atomic_init(&request->owners, 2);
+    atomic_init(&request->abandoned, false);
+    atomic_init(&request->done, false);
+    return request;
+}
+
 int tk_lookup_start(struct tk_lookup *lookup, struct tk_sched *sched, const char *host, int family)
 {
     struct tk_loop *loop = tk_loop_of(sched);
     struct tk_hub *hub = tk_hub_of(loop);
-    struct tk_lookup_request *request = hub == NULL ? NULL : calloc(1, sizeof *request);
-    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
-    int rc = request == NULL
-                 ? UV_ENOMEM
-                 : uv_getaddrinfo(loop->uv, &request->request, on_found, host, NULL, &hints);
+    struct tk_lookup_request *request = hub == NULL ? NULL : new_request(host, family);
+    int rc = request == NULL ? UV_ENOMEM : request->event < 0 ? -errno : 0;
 
     memset(lookup, 0, sizeof *lookup);
     lookup->sched = sched;
@@ -81,12 +234,26 @@ int tk_lookup_start(struct tk_lookup *lookup, struct tk_sched *sched, const char
         free(request);
         return rc;
     }
+    rc = uv_poll_init(loop->uv, &request->poll, request->event);
+    if (rc < 0) {
+        close(request->event);
+        free(request);
+        return rc;
+    }
+    uv_unref((uv_handle_t *)&request->poll);
+    tk_loop_opened(loop);
     request->loop = loop;
-    loop->jobs++;
-    request->lookup = lookup;
     request->handle.close = leave;
     tk_list_push(&hub->handles, &request->handle.node);
+    rc = hand_over(request);
+    if (rc < 0) {
+        release(request); /* of the thread that there is none of */
+        part(request);
+        return rc;
+    }
+    request->lookup = lookup;
     lookup->request = request;
+    uv_poll_start(&request->poll, UV_READABLE, on_done);
     return 0;
 }
 
@@ -107,9 +274,7 @@ bool tk_lookup_get(const struct tk_lookup *lookup, size_t index, struct tk_addre
 void tk_lookup_finish(struct tk_lookup *lookup)
 {
     if (lookup->request != NULL) {
-        lookup->request->lookup = NULL;
-        uv_cancel((uv_req_t *)&lookup->request->request);
-        lookup->request = NULL;
+        part(lookup->request);
     }
     if (lookup->found != NULL) {
         uv_freeaddrinfo(lookup->found);

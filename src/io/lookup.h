@@ -1,4 +1,4 @@
-/* Looking a name up: getaddrinfo in a thread of libuv's. Lives in its owner's memory. */
+/* Looking a name up: getaddrinfo in a thread that nobody waits for. Lives in its owner's memory. */
 #ifndef TK_IO_LOOKUP_H
 #define TK_IO_LOOKUP_H
 

@@ -70,7 +70,7 @@ struct tk_loop {
     bool left;     /* at being stuck, until somebody runs */
     bool quiet;    /* nobody ran in the last turn */
     int open;      /* uv handles not yet closed */
-    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c, io/lookup.c */
+    size_t jobs;   /* requests of ours to libuv's thread pool: io/job.c */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while somebody is ready: keeps the poll from blocking */
