@@ -59,7 +59,8 @@ function core.check_tls(name, options)
     return copy
 end
 
--- Clients' configurations, by what they are made of: sessions are remembered in them.
+-- Clients' configurations, by what they are made of: sessions are remembered in them. A file that
+-- has been written anew makes another one.
 local clients = setmetatable({}, { __mode = "v" })
 local recent -- the one that was used last lives on
 
@@ -67,6 +68,9 @@ local function client(options)
     local parts = {}
     for i, name in ipairs { "verify", "ca", "cert", "key", "alpn" } do
         parts[i] = ("s4"):pack(tostring(options[name]))
+    end
+    for _, name in ipairs { "ca", "cert", "key" } do
+        parts[#parts + 1] = ("s4"):pack(core.file_stamp(options[name]))
     end
     local key = table.concat(parts)
     local config, message, code = clients[key], nil, nil

@@ -243,6 +243,20 @@ describe("a certificate", function()
         server:close()
     end))
 
+    it("11.2 is verified by what the files say now", within(function()
+        local server <close>, port = serving({}, echo)
+        local trusted = file("trusted.pem")
+        for _, authority in ipairs { "other", "ca", "other", "ca" } do
+            assert(fs.write_file(trusted, fs.read_file(file(authority .. ".pem"))))
+            local c = connect(port, { ca = trusted })
+            assert.equal(authority == "ca", c ~= nil)
+            if c then
+                c:close()
+            end
+        end
+        server:close()
+    end))
+
     it("11.2 has to be for the host", within(function()
         local server <close>, port = serving({}, echo)
         local _, message = connect(port, { server_name = "example.org" })

@@ -4,6 +4,10 @@
  */
 #include "io/tls.h"
 
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "bind/stream.h"
 
 #define CONFIG "tasklet.tls"
@@ -46,6 +50,23 @@ static int tls_config(lua_State *L)
         lua_pushliteral(L, "tls");
         return 3;
     }
+    return 1;
+}
+
+/* For the Lua part: file_stamp(path): a text that is another one when the file is; of nil, and of
+ * what is no file, it is empty. */
+static int file_stamp(lua_State *L)
+{
+    const char *path = luaL_optstring(L, 1, "");
+    char text[120] = "";
+    struct stat at;
+
+    if (stat(path, &at) == 0) {
+        snprintf(text, sizeof text, "%ju %ju %jd %jd.%ld", (uintmax_t)at.st_dev,
+                 (uintmax_t)at.st_ino, (intmax_t)at.st_size, (intmax_t)at.st_ctim.tv_sec,
+                 at.st_ctim.tv_nsec);
+    }
+    lua_pushstring(L, text);
     return 1;
 }
 
@@ -156,8 +177,11 @@ void tk_tls_methods(lua_State *L)
 
 void tk_tls_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {
-        {"tls_config", tls_config}, {"begin_tls", begin_tls}, {"tls_side", tls_side}, {NULL, NULL}};
+    static const luaL_Reg core[] = {{"tls_config", tls_config},
+                                    {"file_stamp", file_stamp},
+                                    {"begin_tls", begin_tls},
+                                    {"tls_side", tls_side},
+                                    {NULL, NULL}};
 
     tk_push_table(L, bind, TABLE_CORE);
     tk_set_functions(L, core);
