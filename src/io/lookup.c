@@ -7,6 +7,8 @@
 #include "io/lookup.h"
 
 #include <errno.h>
+#include <locale.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -42,6 +44,7 @@ struct tk_lookup_request {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct tk_lookup_request *line, **last = &line;
 static int threads;
+static locale_t utf8; /* as scripts write names; NULL: not made yet, or there is none */
 
 static void release(struct tk_lookup_request *request)
 {
@@ -54,16 +57,39 @@ static void release(struct tk_lookup_request *request)
 
 /* ---- in a thread ---- */
 
-/* By libuv, for it knows names that are not written in ASCII. When it is not to call back it uses
- * nothing of the loop but the count of requests: so that one is only there to be counted in. */
+/* An error of getaddrinfo's as libuv numbers them. */
+static int number_of(int rc)
+{
+    switch (rc) {
+    case 0:
+        return 0;
+    case EAI_SYSTEM:
+        return -errno;
+    case EAI_ADDRFAMILY:
+        return UV_EAI_ADDRFAMILY;
+    case EAI_AGAIN:
+        return UV_EAI_AGAIN;
+    case EAI_FAMILY:
+        return UV_EAI_FAMILY;
+    case EAI_MEMORY:
+        return UV_EAI_MEMORY;
+    case EAI_NODATA:
+        return UV_EAI_NODATA;
+    case EAI_IDN_ENCODE: /* that cannot be a name */
+    case EAI_NONAME:
+        return UV_EAI_NONAME;
+    default:
+        return UV_EAI_FAIL;
+    }
+}
+
 static void look_up(struct tk_lookup_request *request)
 {
-    struct addrinfo hints = {.ai_family = request->family, .ai_socktype = SOCK_STREAM};
-    uv_getaddrinfo_t found = {0};
-    uv_loop_t loop = {0};
+    struct addrinfo hints = {.ai_family = request->family,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_IDN}; /* names that are not written in ASCII */
 
-    request->error = uv_getaddrinfo(&loop, &found, NULL, request->host, NULL, &hints);
-    request->found = found.addrinfo;
+    request->error = number_of(getaddrinfo(request->host, NULL, &hints, &request->found));
 }
 
 static struct tk_lookup_request *next_of_line(void)
@@ -86,6 +112,9 @@ static void *work(void *arg)
 {
     struct tk_lookup_request *request = arg;
 
+    if (utf8 != NULL) {
+        uselocale(utf8);
+    }
     do {
         if (!atomic_load(&request->abandoned)) {
             look_up(request);
@@ -123,6 +152,9 @@ static int hand_over(struct tk_lookup_request *request)
     int rc = -EAGAIN;
 
     pthread_mutex_lock(&mutex);
+    if (threads == 0 && utf8 == NULL) {
+        utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
+    }
     if (threads < MOST) {
         rc = start_thread(request);
         threads += rc == 0;
