@@ -283,17 +283,25 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     }
 }
 
-void tasklet_host_interrupt(struct tasklet_host *host, int status)
+/* From the host's own thread, perhaps in a signal handler: whatever runs is to call the hook. */
+static void strike(struct tk_bind *bind)
 {
-    lua_State *running = host->bind->running;
+    lua_State *running = bind->running;
 
-    if (running == NULL && in_call(host->bind)) {
-        running = host->bind->main;
+    if (running == NULL && in_call(bind)) {
+        running = bind->main;
     }
-    atomic_store(&host->interrupted, status + 1);
-    atomic_store(&host->bind->interrupting, 1);
     if (running != NULL) {
         lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    }
+}
+
+void tasklet_host_interrupt(struct tasklet_host *host, int status)
+{
+    atomic_store(&host->interrupted, status + 1);
+    atomic_store(&host->bind->interrupting, 1);
+    if (pthread_equal(pthread_self(), host->thread)) {
+        strike(host->bind);
     }
     tk_loop_wake(&host->loop);
 }

@@ -278,7 +278,9 @@ TASKLET_API int tasklet_host_timeout(struct tasklet_host *host);
  * Ends the program in good order: raises TaskletExit in whatever runs now, even in a loop that
  * never waits, then in every other tasklet, lets cleanup run, and makes tasklet_host_run return
  * `status`. A second call while the first is under way ends it without waiting for cleanup that
- * waits. Any thread, and signal handlers.
+ * waits. Any thread, and signal handlers; but in another thread than the host's it takes until the
+ * tasklet that runs waits or is preempted. A program that cannot rely on that sends the host's
+ * thread a signal (pthread_kill) whose handler calls this.
  */
 TASKLET_API void tasklet_host_interrupt(struct tasklet_host *host, int status);
 

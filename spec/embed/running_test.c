@@ -557,6 +557,34 @@ static void another_thread_wakes_a_foreign_loop(void **state)
     tasklet_host_free(host);
 }
 
+/* Meanwhile tasklets and coroutines begin and end: it must touch none of them. */
+static void another_thread_ends_one_that_is_preempted(void **state)
+{
+    struct tasklet_options options;
+    struct tasklet_host *host;
+    struct tasklet *t;
+    pthread_t thread;
+
+    (void)state;
+    tasklet_options_init(&options);
+    options.max_time = 0.01;
+    options.runaway = TASKLET_PREEMPT;
+    assert_int_equal(tasklet_host_new(&options, &host), 0);
+    t = started(host,
+                "local tasklet = require 'tasklet'\n"
+                "while true do\n"
+                "    coroutine.wrap(function() coroutine.yield() end)()\n"
+                "    tasklet.run(function() end)\n"
+                "end",
+                NULL);
+    assert_int_equal(pthread_create(&thread, NULL, interrupt, host), 0);
+    assert_int_equal(tasklet_host_run(host), 8);
+    assert_int_equal(tasklet_state(t), TASKLET_KILLED);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    tasklet_drop(t);
+    tasklet_host_free(host);
+}
+
 /* ---- virtual time ---- */
 
 static void a_virtual_clock_jumps_by_turns(void **state)
@@ -676,6 +704,7 @@ int main(void)
         cmocka_unit_test(a_report_does_not_run_the_host),
         cmocka_unit_test(the_descriptor_stays_the_same),
         cmocka_unit_test(another_thread_wakes_a_foreign_loop),
+        cmocka_unit_test(another_thread_ends_one_that_is_preempted),
         cmocka_unit_test(a_virtual_clock_jumps_by_turns),
         cmocka_unit_test(a_virtual_clock_flows_between_turns),
         cmocka_unit_test(nothing_runs_inside_itself),
