@@ -590,6 +590,21 @@ describe("a closed or bad descriptor", function()
             assert.same({ false, true }, { tasklet.join(t, 30) })
         end))
 
+    it("4.1 is told of as a hang-up when who owns it closes it", within(function()
+        local near, far = tasklet.net.pair()
+        local server = assert(tasklet.net.listen { port = 0 })
+        for _, owner in ipairs { near, server } do
+            local condition = WaitForIO(owner:fileno())
+            local t = tasklet.run(function() return tasklet.wait(condition).condition end)
+            local other = tasklet.run(tasklet.wait, WaitForIO(far))
+            owner:close()
+            assert.equal(IO_HUP, tasklet.join(t, 30))
+            assert_raises(function() tasklet.wait(condition) end)
+            other:kill()
+        end
+        far:close()
+    end))
+
     it("4.1 leaves a tasklet that can wait for others", within(function()
         local read, write = new_pipe()
         local closed = new_pipe()

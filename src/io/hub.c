@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "io/raw.h"
+#include "loop/fds.h"
 
 /* Descriptors after which those who waited for them run, and what they write is sent, though more
  * are ready: what one connection needs is still in the processor's caches then. */
@@ -64,6 +65,7 @@ void tk_hub_freed(struct tk_hub *hub)
 
 void tk_hub_close_descriptor(struct tk_hub *hub, int fd)
 {
+    tk_fds_closing(hub->loop, fd);
     close(fd);
     if (!tk_list_empty(&hub->starved)) {
         tk_hub_freed(hub);

@@ -54,7 +54,7 @@ void tk_hub_served(struct tk_hub *hub);
 /* A descriptor has been closed: those who had none may have one. */
 void tk_hub_freed(struct tk_hub *hub);
 
-/* close(descriptor), and that. */
+/* close(descriptor), and that. Whoever waits for the descriptor itself goes on. */
 void tk_hub_close_descriptor(struct tk_hub *hub, int fd);
 
 /* Whose is a handle? */

@@ -215,6 +215,19 @@ void tk_fds_detach(struct tk_loop *loop, struct tk_fd_watch *watch)
     }
 }
 
+void tk_fds_closing(struct tk_loop *loop, int fd)
+{
+    struct tk_fds *fds = loop->fds;
+    struct tk_fd *entry = fds == NULL ? NULL : tk_map_get(&fds->open, (uintptr_t)fd + 1);
+    struct epoll_event event;
+
+    if (entry != NULL) {
+        memset(&event, 0, sizeof event);
+        epoll_ctl(fds->set, EPOLL_CTL_DEL, fd, &event); /* another process may have it, too */
+        dispatch(fds, entry, TK_IO_HUP);
+    }
+}
+
 bool tk_fds_armed(const struct tk_loop *loop)
 {
     struct tk_fd *entry;

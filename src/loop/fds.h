@@ -39,6 +39,9 @@ int tk_fds_arm(struct tk_loop *loop, struct tk_fd_watch *watch, int fd, uint32_t
 /* Detaches it; nothing happens if it is not attached. */
 void tk_fds_detach(struct tk_loop *loop, struct tk_fd_watch *watch);
 
+/* A descriptor is about to be closed: the watches that are armed on it are told of a hang-up. */
+void tk_fds_closing(struct tk_loop *loop, int fd);
+
 /* Is any watch armed? */
 bool tk_fds_armed(const struct tk_loop *loop);
 
