@@ -72,6 +72,19 @@ describe("process.run", function()
         assert.is_true(process.run({ "true", env = { PATH = "/nonesuch:/bin:/usr/bin" } }).ok)
     end))
 
+    it("takes what is in the PATH and cannot be looked into for empty", run(function()
+        local dir = tasklet.fs.tempdir()
+        assert(tasklet.fs.mkdir(dir .. "/closed", { mode = 0 }))
+        assert(tasklet.fs.write_file(dir .. "/no-program", "x", { mode = 420 }))
+        local path = ("%s/closed:/nonesuch:%s:%s/no-program"):format(dir, dir, dir)
+        local codes = {}
+        for _, name in ipairs { "nonesuch-program", "no-program", dir .. "/no-program/x" } do
+            codes[#codes + 1] = select(3, process.run { name, env = { PATH = path } })
+        end
+        assert(tasklet.fs.remove(dir, { recursive = true }))
+        assert.same({ "ENOENT", "EACCES", "ENOTDIR" }, codes)
+    end))
+
     it("says at once why a program cannot be run", run(function()
         assert.same({ nil, "nonesuch-program: No such file or directory", "ENOENT" },
             { process.run { "nonesuch-program" } })

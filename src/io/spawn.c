@@ -43,6 +43,7 @@ extern char **environ;
 struct start {
     const struct tk_spawn *spawn;
     const char *paths; /* where the program may be: strings, one behind the other, an empty one */
+    bool searched;     /* these are of the PATH */
     pid_t parent;
     int report;       /* the child's end of the pipe */
     int highest;      /* without close_range: no descriptor is above this */
@@ -137,7 +138,8 @@ IN_CHILD static void take_place(struct start *start)
     }
 }
 
-/* The first place that has it counts, but for places that cannot be looked at. */
+/* The first place that has it counts, but for one that may not be run. A directory of the PATH that
+ * this user may not look into has nothing. */
 IN_CHILD static void become(struct start *start)
 {
     const struct tk_spawn *spawn = start->spawn;
@@ -146,16 +148,16 @@ IN_CHILD static void become(struct start *start)
 
     while (*path != '\0') {
         execve(path, spawn->argv, spawn->env != NULL ? spawn->env : environ);
-        if (errno == EACCES) {
-            refused = true;
+        if (errno == EACCES && start->searched) {
+            refused = refused || access(path, F_OK) == 0;
         } else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV) {
             break;
         }
         while (*path++ != '\0') {
         }
     }
-    if (refused && *path == '\0') {
-        errno = EACCES;
+    if (start->searched && *path == '\0') {
+        errno = refused ? EACCES : ENOENT;
     }
     fail(start, TK_SPAWN_EXEC);
 }
@@ -198,13 +200,14 @@ static const char *search_path(const struct tk_spawn *spawn)
 }
 
 /* All places where the program may be, for `become`; the caller frees it. NULL: no memory. */
-static char *list_places(const struct tk_spawn *spawn)
+static char *list_places(const struct tk_spawn *spawn, bool *searched)
 {
     const char *name = spawn->program != NULL ? spawn->program : spawn->argv[0], *path;
     size_t length = strlen(name), dirs = 1;
     char *list, *end;
 
-    if (strchr(name, '/') != NULL || length == 0) {
+    *searched = strchr(name, '/') == NULL;
+    if (!*searched || length == 0) {
         list = calloc(1, length + 2);
         return list == NULL ? NULL : memcpy(list, name, length);
     }
@@ -302,7 +305,7 @@ static void collect(pid_t pid)
 pid_t tk_spawn(const struct tk_spawn *spawn, struct tk_spawn_error *error)
 {
     struct start start = {.spawn = spawn, .highest = -1, .parent = getpid()};
-    char *places = list_places(spawn);
+    char *places = list_places(spawn, &start.searched);
     int report[2] = {-1, -1};
     pid_t pid = -1;
 
