@@ -14,6 +14,7 @@
 
 #include "host.h"
 #include "io/descriptors.h"
+#include "io/error.h"
 #include "io/groups.h"
 
 /* The host, also while the coroutines of its tasklets are being closed. */
@@ -29,9 +30,11 @@ static struct tasklet_host *host_of(lua_State *L)
 
 static int push_failure(lua_State *L, const char *what, int code)
 {
+    char name[64];
+
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", what, strerror(code));
-    lua_pushstring(L, uv_err_name(-code));
+    lua_pushstring(L, tk_io_name(-code, name, sizeof name));
     return 3;
 }
 

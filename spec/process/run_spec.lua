@@ -85,6 +85,14 @@ describe("process.run", function()
         assert.same({ "ENOENT", "EACCES", "ENOTDIR" }, codes)
     end))
 
+    it("names every error of the system's", run(function()
+        local dir = tasklet.fs.tempdir()
+        assert(tasklet.fs.write_file(dir .. "/script", "true\n", { mode = 493 }))
+        local _, message, code = process.run { dir .. "/script" }
+        assert(tasklet.fs.remove(dir, { recursive = true }))
+        assert.same({ dir .. "/script: Exec format error", "ENOEXEC" }, { message, code })
+    end))
+
     it("says at once why a program cannot be run", run(function()
         assert.same({ nil, "nonesuch-program: No such file or directory", "ENOENT" },
             { process.run { "nonesuch-program" } })

@@ -1,7 +1,14 @@
 /* Names of errors: see error.h. */
 #include "io/error.h"
 
+#include <string.h>
 #include <uv.h>
+
+/* The system has more errors than libuv knows. */
+static const char *or_else(const char *text, const char *other)
+{
+    return other != NULL && strncmp(text, "Unknown system error", 20) == 0 ? other : text;
+}
 
 const char *tk_io_name(int error, char *text, size_t size)
 {
@@ -13,7 +20,7 @@ const char *tk_io_name(int error, char *text, size_t size)
     case TK_IO_TLS:
         return "tls";
     default:
-        return uv_err_name_r(error, text, size); /* "Unknown system error -999" if there is none */
+        return or_else(uv_err_name_r(error, text, size), strerrorname_np(-error));
     }
 }
 
@@ -27,6 +34,6 @@ const char *tk_io_text(int error, char *text, size_t size)
     case TK_IO_TLS:
         return "TLS has failed";
     default:
-        return uv_strerror_r(error, text, size);
+        return or_else(uv_strerror_r(error, text, size), strerrordesc_np(-error));
     }
 }
