@@ -14,8 +14,12 @@ local function slurp(path)
 end
 
 ---A pipe with a name that has a writer who writes nothing.
-local function open_fifo(path)
+local function make_fifo(path)
     assert(os.execute(("mkfifo '%s'"):format(path)))
+end
+
+local function open_fifo(path)
+    make_fifo(path)
     return assert(io.open(path, "r+"))
 end
 
@@ -212,6 +216,17 @@ describe("walk", function()
         assert.equal(dir .. "/gone: no such file or directory", message)
         assert.is_nil(walk())
         assert.is_nil(walk())
+    end))
+end)
+
+describe("a pipe with a name", function()
+    it("11.4 is read up to its end, also if nobody writes to it yet", within(function(dir)
+        make_fifo(dir .. "/fifo")
+        local reader = tasklet.run(fs.read_file, dir .. "/fifo")
+        repeat -- until the reader has opened it
+            local written = fs.write_file(dir .. "/fifo", "late")
+        until written or not reader.alive
+        assert.equal("late", reader:join())
     end))
 end)
 

@@ -108,7 +108,9 @@ static int read_file(struct tk_fs *fs)
     } else if (S_ISDIR(fs->stat.st_mode)) {
         error = EISDIR;
     } else {
-        error = read_all(fs, fd, !S_ISREG(fs->stat.st_mode));
+        /* A pipe that nobody has opened for writing yet looks as if it had ended. */
+        error = S_ISFIFO(fs->stat.st_mode) ? await(fs, fd, POLLIN) : 0;
+        error = error != 0 ? error : read_all(fs, fd, !S_ISREG(fs->stat.st_mode));
     }
     close(fd);
     return error;
