@@ -23,6 +23,16 @@ function core.check_number(n, name, value, least)
     return value
 end
 
+--- Raises unless the value can be a path.
+function core.check_path(n, name, value)
+    if type(value) ~= "string" and type(value) ~= "number" then
+        bad(n, name, "string expected, got " .. (value == nil and "no value" or type_name(value)))
+    elseif type(value) == "string" and value:find("\0", 1, true) then
+        bad(n, name, "path contains zeros")
+    end
+    return value
+end
+
 --- Raises unless the value is a tasklet.
 function core.check_tasklet(n, name, value)
     if not core.is_tasklet(value) then

@@ -13,7 +13,7 @@ fs.entries = nil
 ---@return string? message
 ---@return string? code
 function fs.walk(dir)
-    local names, types, code = entries(dir)
+    local names, types, code = entries(core.check_path(1, "walk", dir))
     if not names then
         return nil, types, code
     end
@@ -78,7 +78,7 @@ local new_watch = core.hidden_class("watch", Watch)
 ---@return string? message
 ---@return string? code
 function fs.watch(path)
-    local found, message, code = fs.stat(path) -- checks the argument, too
+    local found, message, code = fs.stat(core.check_path(1, "watch", path))
     if not found then
         return nil, message, code
     end

@@ -277,6 +277,12 @@ describe("wrong arguments", function()
             { "bad argument #1 to 'read_file' (string expected, got no value)",
                 function() fs.read_file() end },
             { "bad argument #1 to 'stat' (path contains zeros)", function() fs.stat("a\0b") end },
+            { "bad argument #1 to 'walk' (string expected, got no value)",
+                function() for _ in fs.walk() do end end },
+            { "bad argument #1 to 'walk' (path contains zeros)", function() fs.walk("a\0b") end },
+            { "bad argument #1 to 'watch' (string expected, got table)",
+                function() fs.watch({}) end },
+            { "bad argument #1 to 'watch' (path contains zeros)", function() fs.watch("\0") end },
             { "bad argument #2 to 'write_file' (string expected, got nil)",
                 function() fs.write_file("a", nil) end },
             { "bad argument #3 to 'write_file' (unknown option 'atomc'"
