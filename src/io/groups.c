@@ -26,6 +26,9 @@
 #define SHORT_GRACE 100
 #define PATIENCE 1000
 
+/* Of those that a child in our own group has started, so many are signalled with it. */
+#define FAMILY 64
+
 struct tk_group {
     struct tk_child_watch watch;
     struct tk_groups *groups;
@@ -160,12 +163,81 @@ static struct tk_group *find(const struct tk_groups *groups, pid_t pid)
     return tk_map_get(&groups->by_pid, (uintptr_t)pid);
 }
 
-static bool send_signal(const struct tk_group *group, int signo)
+/* What the system tells of a process. */
+struct process {
+    char state;
+    int parent, group;
+};
+
+static bool look_at(int proc, const char *name, struct process *process)
 {
-    if (!group->own && group->ended) {
+    char path[64], text[512];
+    const char *rest;
+    int fd;
+    ssize_t length;
+
+    if (!isdigit((unsigned char)name[0])) {
         return false;
     }
-    return kill(group->own ? -group->pid : group->pid, signo) == 0;
+    snprintf(path, sizeof path, "%.20s/stat", name);
+    fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0) {
+        return false;
+    }
+    text[length] = '\0';
+    rest = strrchr(text, ')'); /* the name before may have anything in it */
+    return rest != NULL &&
+           sscanf(rest, ") %c %d %d", &process->state, &process->parent, &process->group) == 3;
+}
+
+/* Finds those that processes have started which are in `pids` already, and so on. How many there
+ * are then. */
+static size_t add_children(pid_t *pids, size_t count, size_t room)
+{
+    DIR *dir = opendir("/proc");
+
+    for (size_t i = 0; dir != NULL && i < count; i++) {
+        struct dirent *entry;
+        struct process process;
+
+        rewinddir(dir);
+        while (count < room && (entry = readdir(dir)) != NULL) {
+            if (look_at(dirfd(dir), entry->d_name, &process) && process.parent == (int)pids[i]) {
+                pids[count++] = atoi(entry->d_name);
+            }
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return count;
+}
+
+/* A child in the group of this process gets a signal as if it led one of its own: so do those that
+ * it has started, which are looked for before any of them can do something. */
+static bool signal_one_by_one(pid_t pid, int signo)
+{
+    pid_t pids[FAMILY] = {pid};
+    size_t count = signo == 0 ? 1 : add_children(pids, 1, FAMILY);
+    bool sent = kill(pid, signo) == 0;
+
+    for (size_t i = 1; i < count; i++) {
+        kill(pids[i], signo);
+    }
+    return sent;
+}
+
+static bool send_signal(const struct tk_group *group, int signo)
+{
+    if (group->own) {
+        return kill(-group->pid, signo) == 0;
+    }
+    return !group->ended && signal_one_by_one(group->pid, signo);
 }
 
 bool tk_groups_signal(struct tk_groups *groups, pid_t pid, int signo)
@@ -183,34 +255,10 @@ bool tk_groups_alive(struct tk_groups *groups, pid_t pid)
     return group != NULL && (!group->ended || send_signal(group, 0) || errno == EPERM);
 }
 
-/* Is the process `name` in that group, and no zombie? */
-static bool is_member(int proc, const char *name, pid_t group)
-{
-    char path[64], text[512];
-    const char *rest;
-    char state;
-    int fd, in;
-    ssize_t length;
-
-    snprintf(path, sizeof path, "%.20s/stat", name);
-    fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    length = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (length <= 0) {
-        return false;
-    }
-    text[length] = '\0';
-    rest = strrchr(text, ')'); /* the name before may have anything in it */
-    return rest != NULL && sscanf(rest, ") %c %*d %d", &state, &in) == 2 && in == (int)group &&
-           state != 'Z' && state != 'X';
-}
-
 int tk_groups_member(struct tk_groups *groups, pid_t pid)
 {
     struct tk_group *group = find(groups, pid);
+    struct process process;
     struct dirent *entry;
     DIR *dir;
     int found = -2;
@@ -219,7 +267,8 @@ int tk_groups_member(struct tk_groups *groups, pid_t pid)
         return -2;
     }
     while (found == -2 && (entry = readdir(dir)) != NULL) {
-        if (isdigit((unsigned char)entry->d_name[0]) && is_member(dirfd(dir), entry->d_name, pid)) {
+        if (look_at(dirfd(dir), entry->d_name, &process) && process.group == (int)pid &&
+            process.state != 'Z' && process.state != 'X') {
             found = (int)syscall(SYS_pidfd_open, atoi(entry->d_name), 0);
         }
     }

@@ -29,8 +29,8 @@ pid_t tk_groups_start(struct tk_groups *groups, const struct tk_spawn *spawn,
  * collected. 0, or a negative code. */
 int tk_groups_adopt(struct tk_groups *groups, pid_t pid);
 
-/* Sends a signal to the child's whole group; to the child alone if it has no group of its own.
- * False: nobody is there any more. */
+/* Sends a signal to the child's whole group; to the child and all that it has started if it has no
+ * group of its own. False: nobody is there any more. */
 bool tk_groups_signal(struct tk_groups *groups, pid_t pid, int signo);
 
 /* Is anybody of its group alive? */
