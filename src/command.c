@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "loop/fds.h"
 
 /* A Lua file as io.popen makes it. */
 struct command {
     luaL_Stream stream; /* first */
+    struct tk_bind *bind;
     pid_t pid;
 };
 
@@ -145,6 +147,18 @@ int tk_command_execute(lua_State *L)
 
 /* ---- io.popen ---- */
 
+/* Whoever waits to read from it or to write to it goes on. */
+static void close_file(struct command *command)
+{
+    struct tk_sched *sched = command->bind->sched;
+
+    command->stream.closef = NULL;
+    if (sched != NULL) {
+        tk_fds_closing(tk_loop_of(sched), fileno(command->stream.f));
+    }
+    fclose(command->stream.f);
+}
+
 /* Closes it at once: where nobody can wait. */
 int tk_command_closef(lua_State *L)
 {
@@ -153,7 +167,7 @@ int tk_command_closef(lua_State *L)
     pid_t got;
 
     errno = 0;
-    fclose(command->stream.f);
+    close_file(command);
     do {
         got = waitpid(command->pid, &status, 0);
     } while (got < 0 && errno == EINTR);
@@ -183,9 +197,19 @@ int tk_command_close(lua_State *L)
     if (tk_groups_adopt(&host_of(L)->groups, command->pid) < 0) {
         return luaL_error(L, "not enough memory");
     }
-    command->stream.closef = NULL;
-    fclose(command->stream.f);
+    close_file(command);
     return wait_for(L, command->pid, closed);
+}
+
+bool tk_command_abandon(lua_State *L)
+{
+    struct command *command = lua_touserdata(L, 1);
+
+    if (tk_groups_adopt(&host_of(L)->groups, command->pid) < 0) {
+        return false;
+    }
+    close_file(command);
+    return true;
 }
 
 /* io.popen(command, mode) */
@@ -198,6 +222,7 @@ int tk_command_popen(lua_State *L)
     struct tk_spawn_error error;
 
     command->stream.closef = NULL;
+    command->bind = tk_bind_of(L);
     luaL_setmetatable(L, LUA_FILEHANDLE);
     luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
     fflush(NULL);

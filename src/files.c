@@ -100,6 +100,9 @@ void tk_files_check_woken(lua_State *L, const char *what)
         lua_pushfstring(L, "%s took too long", what);
         tk_raise_class(L, "TimeoutError", lua_tostring(L, -1));
     }
+    if (((luaL_Stream *)lua_touserdata(L, 1))->closef == NULL) { /* by somebody else */
+        luaL_error(L, "attempt to use a closed file");
+    }
 }
 
 /* Pushes a default file. */
@@ -289,6 +292,20 @@ static int file_close(lua_State *L)
     return tk_command_close(L);
 }
 
+/* The collector has found it: whoever made it may be long gone, and nobody is to stand still for
+ * the end of its command. */
+static int file_gc(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+
+    if (stream != NULL && stream->closef == tk_command_closef && bind->sched != NULL &&
+        !bind->closing && tk_command_abandon(L)) {
+        return 0;
+    }
+    return tk_files_stock(L);
+}
+
 /* ---- putting them in place ---- */
 
 /* Replaces functions of the table on top. */
@@ -316,7 +333,7 @@ void tk_files_open(lua_State *L, struct tasklet_host *host)
                                          {"write", io_write},         {"close", file_close},
                                          {"popen", tk_command_popen}, {NULL, NULL}};
     static const luaL_Reg os[] = {{"execute", tk_command_execute}, {NULL, NULL}};
-    static const luaL_Reg meta[] = {{"__close", file_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__close", file_close}, {"__gc", file_gc}, {NULL, NULL}};
     struct stat stat;
     int top = lua_gettop(L);
 

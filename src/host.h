@@ -162,6 +162,8 @@ int tk_command_popen(lua_State *L);
 int tk_command_closef(lua_State *L);
 /* Closes the one at 1 and waits; for use as `return`. */
 int tk_command_close(lua_State *L);
+/* Closes the one at 1, whose command goes on and is collected at its end. False: no memory. */
+bool tk_command_abandon(lua_State *L);
 
 /* testing.c: what tasklet.testing needs. */
 void tk_testing_open(lua_State *L, struct tasklet_host *host);

@@ -164,6 +164,45 @@ true
         ]])
     end)
 
+    it("a file that somebody else closes is waited for no more", function()
+        assert.equal(("false\tattempt to use a closed file\n"):rep(4), output [[
+            local function closed(mode, f, ...)
+                local file = io.popen(mode == "r" and gate()
+                    or "exec 3<&0; " .. gate() .. "; cat <&3 >/dev/null", mode)
+                local t = tasklet.run(pcall, file[f], file, ...)
+                file:close()
+                print(t:join())
+            end
+            closed("r", "read", "a")
+            closed("w", "write", ("x"):rep(200000))
+
+            -- the reader is to go on already
+            local file = io.popen("echo x; " .. gate())
+            local high = { priority = tasklet.PRIORITY_HIGH }
+            local ready = tasklet.WaitForIO(file, tasklet.IO_IN, high)
+            local t = tasklet.run(pcall, file.read, file, "a")
+            tasklet.wait(ready)
+            file:close()
+            print(t:join())
+
+            -- by one that cannot wait itself
+            file = io.popen("echo x")
+            t = tasklet.run(pcall, file.read, file, "a")
+            pcall(table.sort, { 1, 2 }, function() file:close() end)
+            print(t:join())
+        ]])
+    end)
+
+    it("a file that nobody has any more holds nobody up", function()
+        assert.equal("on\n", output [[
+            io.popen(gate())
+            collectgarbage()
+            collectgarbage()
+            print("on")
+            tasklet.sleep(0.01) -- else the gate is never opened
+        ]])
+    end)
+
     it("where a caller cannot wait it is done as ever", function()
         assert.equal("hi\ttrue\texit\t0\nnil\texit\t7\ntrue\n", output [[
             local done = false
