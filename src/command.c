@@ -97,29 +97,35 @@ static int wait_for(lua_State *L, pid_t pid, lua_KFunction k)
 
 /* ---- os.execute ---- */
 
-/* What os.execute started and its tasklet does not wait for any more. */
-static void drop(struct tasklet_host *host, pid_t pid)
+/* Ends, as children end, what os.execute started and its tasklet does not wait for any more. */
+static void end_command(lua_State *L, struct tk_bind *bind, pid_t pid)
 {
-    tk_groups_signal(&host->groups, pid, SIGTERM);
-    tk_groups_release(&host->groups, pid);
+    tk_push_table(L, bind, TABLE_CORE);
+    lua_getfield(L, -1, "end_command");
+    lua_pushinteger(L, pid);
+    tk_call_guarded(L, bind, 1, 0, "the end of a command");
+    lua_pop(L, 1);
 }
 
 static int executed(lua_State *L, int status, lua_KContext context)
 {
     struct tasklet_host *host = host_of(L);
-    struct tk_body *body = tk_current(tk_bind_of(L));
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body = tk_current(bind);
     pid_t pid = (pid_t)context;
     int how = status_of(body, host->process_kind);
+    bool in_time = tk_files_done(L);
 
     (void)status;
-    if (body->task.raise != TK_RAISE_NOTHING) {
-        drop(host, pid);
+    if (how == -1 && (!in_time || body->task.raise != TK_RAISE_NOTHING)) {
+        end_command(L, bind, pid);
+    } else {
+        tk_groups_release(&host->groups, pid);
     }
-    if (!tk_files_woken(L)) {
-        drop(host, pid);
+    tk_check_raise(L, bind);
+    if (!in_time) {
         return tk_raise_class(L, "TimeoutError", "execute took too long");
     }
-    tk_groups_release(&host->groups, pid);
     return push_result(L, how);
 }
 

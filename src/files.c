@@ -70,7 +70,7 @@ int tk_files_wait(lua_State *L, const struct tk_kind *kind, const struct tk_arg 
     return tk_give_way(L, bind, k, context);
 }
 
-bool tk_files_woken(lua_State *L)
+bool tk_files_done(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
     struct tk_body *body = tk_current(bind);
@@ -80,8 +80,15 @@ bool tk_files_woken(lua_State *L)
         late = wait->kind == bind->timeout ? late || wait->pending > 0 : late && wait->pending == 0;
     }
     tk_verb_done(bind, body);
-    tk_check_raise(L, bind);
     return !late;
+}
+
+bool tk_files_woken(lua_State *L)
+{
+    bool in_time = tk_files_done(L);
+
+    tk_check_raise(L, tk_bind_of(L));
+    return in_time;
 }
 
 int tk_files_wait_for(lua_State *L, int fd, int events, lua_KFunction k, lua_KContext context)

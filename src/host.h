@@ -150,10 +150,12 @@ void tk_process_open(lua_State *L, struct tasklet_host *host);
 /* files.c: Lua's own files, in a host with the option waiting_io. */
 void tk_files_open(lua_State *L, struct tasklet_host *host);
 /* A verb of the current tasklet waits, also for its deadline; for use as `return`. In `k`,
- * tk_files_woken says whether it came in time. RAISES. */
+ * tk_files_woken says whether it came in time, and raises what the tasklet is to raise;
+ * tk_files_done leaves that to the caller. RAISES. */
 int tk_files_wait(lua_State *L, const struct tk_kind *kind, const struct tk_arg *args,
                   lua_KFunction k, lua_KContext context);
 bool tk_files_woken(lua_State *L);
+bool tk_files_done(lua_State *L);
 
 /* command.c: os.execute and io.popen, functions of Lua. */
 int tk_command_execute(lua_State *L);

@@ -21,6 +21,7 @@ local parts = {
     explain = { "write_dump", "dump_text", "sorted_tasklets", "idle_reasons", "quoted_name",
         "deadlock" },
     lint = { "lint_tell", "lint_scan" },
+    process = { "end_command" },
     process_options = { "process_checks" },
     process_run = { "process_runs" },
     tls = { "check_tls", "tls_server", "tls_client", "starttls" },

@@ -145,6 +145,13 @@ local function end_child(state)
     end
 end
 
+--- Ends what os.execute has started and nobody waits for any more.
+function core.end_command(pid)
+    local state = { pid = pid, name = "sh", grace = GRACE }
+    state.reaper = core.daemon(function() reap(state) end, name_of(state))
+    end_child(state)
+end
+
 --- Waits until those are gone that are about to end.
 function core.await_children()
     local state = next(ending)

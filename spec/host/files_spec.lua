@@ -164,6 +164,20 @@ true
         ]])
     end)
 
+    it("a command that does not mind that is killed", function()
+        assert.equal("killed\nnil\n", output [[
+            local pause = ("sleep 60.%d"):format(math.random(1 << 30))
+            local t = tasklet.run(os.execute, "trap '' TERM; " .. pause .. "; " .. pause)
+            tasklet.sleep(0.2)
+            t:kill()
+            print("killed")
+            tasklet.sleep(2.5)
+            local list = io.popen("ps -eo args")
+            print(list:read("a"):find("\n" .. pause, 1, true))
+            list:close()
+        ]])
+    end)
+
     it("a file that somebody else closes is waited for no more", function()
         assert.equal(("false\tattempt to use a closed file\n"):rep(4), output [[
             local function closed(mode, f, ...)

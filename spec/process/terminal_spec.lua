@@ -1,6 +1,7 @@
 -- Children with a terminal: programs that talk to people.
 
 local tasklet = require "tasklet"
+local helper = require "spec.helper"
 local support = require "spec.process.support"
 
 local run, process = support.run, tasklet.process
@@ -105,5 +106,23 @@ describe("a child with a terminal", function()
         assert.same({ true, "exit", 0 }, { child:wait() })
         os.remove(path)
         os.remove(path .. ".pub")
+    end))
+end)
+
+describe("os.execute on a terminal", function()
+    it("ends with its tasklet, and so does what the command has started", run(function()
+        local child <close> = spawn { helper.bin, "-e", [[
+            local tasklet = require "tasklet"
+            local t = tasklet.run(os.execute, "sleep 60 & echo pid $! end; wait")
+            io.read()
+            t:kill()
+            io.read() -- the end of the program would be that of all who have its terminal
+        ]] }
+        local _, pid = child:expect { "pid (%d+) end", timeout = LIMIT }
+        assert.is_true(support.is_alive(pid))
+        child.stdin:write("\n")
+        support.await(function() return not support.is_alive(pid) end)
+        child.stdin:write("\n")
+        assert.same({ true, "exit", 0 }, { child:wait(LIMIT) })
     end))
 end)
