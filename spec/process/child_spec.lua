@@ -76,8 +76,30 @@ describe("a child", function()
         assert.same({ "exit", 0 }, { child.reason, child.status })
     end))
 
+    it("4.2 that ended before can be waited for by its pid", run(function()
+        local child, killed = shell("exit 7"), shell("kill -9 $$")
+        child:wait()
+        killed:wait()
+        for _ = 1, 2 do
+            local event = tasklet.wait(tasklet.WaitForProcess(child.pid))
+            assert.same({ "exit", 7 }, { event.reason, event.status })
+            event = tasklet.wait(tasklet.WaitForProcess(killed.pid))
+            assert.same({ "signal", 9 }, { event.reason, event.status })
+        end
+    end))
+
+    it("4.2 is known by its pid no longer than by its object", run(function()
+        local child = shell("exit 7")
+        local pid = child.pid
+        child:wait()
+        child = nil -- luacheck: ignore
+        collectgarbage()
+        collectgarbage()
+        assert.is_false((pcall(tasklet.wait, tasklet.WaitForProcess(pid))))
+    end))
+
     it("gets signals by number and by name", run(function()
-        for _, signal in ipairs { 10, "USR1", "SIGUSR1" } do
+        for _, signal in ipairs { 10, 10.0, "USR1", "SIGUSR1" } do
             local child <close> = assert(process.spawn { "sleep", 60 })
             assert.is_true(child:kill(signal))
             assert.same({ nil, "signal", 10 }, { child:wait() })

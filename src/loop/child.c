@@ -21,9 +21,12 @@ void tk_child_init(struct tk_child_wait *child, int pid)
 
 void tk_child_finish(struct tk_wait *wait, struct tk_sched *sched)
 {
+    struct tk_child_watch *watch = &((struct tk_child_wait *)wait)->watch;
+
     if (sched != NULL) {
-        tk_children_unwatch(tk_loop_of(sched), &((struct tk_child_wait *)wait)->watch, true);
+        tk_children_unwatch(tk_loop_of(sched), watch, true);
     }
+    tk_children_forget(watch);
 }
 
 void tk_child_describe(const struct tk_wait *wait, char *text, size_t size)

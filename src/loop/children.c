@@ -31,7 +31,8 @@ struct tk_child {
 
 struct tk_children {
     struct tk_map by_pid;
-    uv_signal_t chld; /* while there are children without a pidfd */
+    struct tk_list ended; /* watches that remember; the latest first */
+    uv_signal_t chld;     /* while there are children without a pidfd */
     bool has_chld;
     size_t without_pidfd;
     struct tk_loop *loop;
@@ -62,6 +63,7 @@ static void child_ended(struct tk_children *children, struct tk_child *child, in
 {
     struct tk_loop *loop = child->loop;
     struct tk_list watches;
+    int pid = child->pid;
 
     tk_list_init(&watches);
     tk_list_splice(&watches, &child->watches);
@@ -72,6 +74,11 @@ static void child_ended(struct tk_children *children, struct tk_child *child, in
 
         tk_list_remove(node);
         watch->child = NULL;
+        if (watch->remembers) {
+            watch->pid = pid;
+            watch->status = status;
+            tk_list_push_front(&children->ended, node);
+        }
         watch->ended(watch, loop, status);
     }
 }
@@ -184,6 +191,7 @@ static struct tk_children *children_of(struct tk_loop *loop)
         loop->children = calloc(1, sizeof *loop->children);
         if (loop->children != NULL) {
             loop->children->loop = loop;
+            tk_list_init(&loop->children->ended);
         }
     }
     return loop->children;
@@ -199,6 +207,19 @@ static int state_of(int pid, int *status, struct tk_fault *fault)
         return tk_fault_set(fault, TK_EINVAL, "process %d is not a child of this process", pid);
     }
     return info.si_pid == pid && collect(pid, status) ? 1 : 0;
+}
+
+static bool recall(const struct tk_children *children, int pid, int *status)
+{
+    for (struct tk_list *n = children->ended.next; n != &children->ended; n = n->next) {
+        struct tk_child_watch *watch = tk_container_of(n, struct tk_child_watch, node);
+
+        if (watch->pid == pid) {
+            *status = watch->status;
+            return true;
+        }
+    }
+    return false;
 }
 
 static int watch_by_signal(struct tk_children *children)
@@ -275,6 +296,7 @@ int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pi
 
         if (process == NULL) {
             rc = state_of(pid, status, fault);
+            rc = rc < 0 && recall(children, pid, status) ? 1 : rc;
         } else if (!uv_is_active((uv_handle_t *)process)) {
             *status = process->status;
             rc = 1;
@@ -355,6 +377,13 @@ void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, boo
     }
 }
 
+void tk_children_forget(struct tk_child_watch *watch)
+{
+    if (watch->child == NULL) {
+        tk_list_remove(&watch->node);
+    }
+}
+
 bool tk_children_watched(const struct tk_loop *loop)
 {
     return loop->children != NULL && loop->children->without_pidfd > 0;
@@ -388,6 +417,9 @@ void tk_children_close(struct tk_loop *loop)
         free(child);
     }
     tk_map_finish(&children->by_pid);
+    while (!tk_list_empty(&children->ended)) {
+        tk_list_remove(tk_list_first(&children->ended));
+    }
     loop->children = NULL;
     if (children->has_chld) {
         uv_close((uv_handle_t *)&children->chld, on_chld_closed);

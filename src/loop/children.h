@@ -13,6 +13,9 @@
 struct tk_child_watch {
     struct tk_list node;
     struct tk_child *child; /* NULL: not attached */
+    /* Until tk_children_forget those who watch its child later learn from it how that ended. */
+    bool remembers;
+    int pid, status; /* it remembers: of its child, when that has ended */
     /* It ended with this status, as waitpid has it, or -1: somebody else collected it, and how it
      * ended cannot be known. The watch is detached already. */
     void (*ended)(struct tk_child_watch *watch, struct tk_loop *loop, int status);
@@ -20,7 +23,7 @@ struct tk_child_watch {
 
 /*
  * 0: the watch is attached. 1: the child had ended, *status says how. TK_EINVAL: no child of this
- * process.
+ * process, and none that anybody remembers.
  */
 int tk_children_watch(struct tk_loop *loop, struct tk_child_watch *watch, int pid, int *status,
                       struct tk_fault *fault);
@@ -37,6 +40,9 @@ int tk_children_adopt(struct tk_loop *loop, struct tk_child_watch *watch, int pi
  * the child, for nobody could learn its status later; it is told as ever.
  */
 void tk_children_unwatch(struct tk_loop *loop, struct tk_child_watch *watch, bool for_good);
+
+/* Before one that remembers goes; there need be no loop any more. Nothing happens to others. */
+void tk_children_forget(struct tk_child_watch *watch);
 
 /* Detaches all who watch a child that libuv has not started. */
 void tk_children_drop(struct tk_loop *loop, int pid);

@@ -13,6 +13,7 @@ static int init(struct tk_wait *wait, struct tk_sched *sched, const struct tk_ar
     int rc;
 
     tk_child_init(child, (int)args[0].as.integer);
+    child->watch.remembers = true;
     rc = tk_children_watch(tk_loop_of(sched), &child->watch, child->pid, &child->status, fault);
     child->ended = rc > 0;
     return rc < 0 ? rc : 0;
