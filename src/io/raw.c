@@ -16,6 +16,7 @@
 
 #include "io/descriptors.h"
 #include "io/stream.h"
+#include "loop/fds.h"
 
 /* Full buffers that are read in a row before others have their turn. */
 #define READS 8
@@ -416,14 +417,35 @@ static ssize_t write_pieces(struct tk_carrier *carrier, const struct iovec *piec
     return sent;
 }
 
+/* The end of what is written to a pipe is that it is closed. Its number stays ours, and is that of
+ * a pipe which nobody reads. */
+static int shutdown_pipe(struct raw *raw)
+{
+    int ends[2], rc;
+
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    close(ends[0]);
+    raw->interest = 0;
+    uv_poll_stop(&raw->poll); /* first, for libuv knows it by its number */
+    tk_fds_closing(raw->loop, raw->fd);
+    rc = dup3(ends[1], raw->fd, O_CLOEXEC) < 0 ? -errno : 0;
+    close(ends[1]);
+    set_interest(raw, true);
+    return rc;
+}
+
 static int shutdown_raw(struct tk_carrier *carrier)
 {
     struct raw *raw = raw_of(carrier);
 
-    if (!is_socket(raw)) {
-        return -ENOTSOCK;
+    if (is_socket(raw)) {
+        return shutdown(raw->fd, SHUT_WR) < 0 ? -errno : 0;
     }
-    return shutdown(raw->fd, SHUT_WR) < 0 ? -errno : 0;
+    return raw->kind == TK_STREAM_PIPE && (fcntl(raw->fd, F_GETFL) & O_ACCMODE) == O_WRONLY
+               ? shutdown_pipe(raw)
+               : -ENOTSOCK;
 }
 
 int tk_raw_send_descriptor(struct tk_carrier *carrier, int fd)
