@@ -382,15 +382,18 @@ end
 ---@return string? code
 function Child:kill(signal)
     local state = state_of(self, "kill")
-    local number = signal == nil and sys.signal_number("TERM") or signal
-    if type(signal) == "string" then
-        number = sys.signal_number(signal)
+    local number
+    if signal == nil or type(signal) == "string" then
+        number = sys.signal_number(signal or "TERM")
         if not number then
             bad("kill", ("there is no signal '%s'"):format(signal))
         end
-    elseif math.type(number) ~= "integer" or number < 0 or number > 64 then
-        bad("kill", ("signal's name or number expected, got %s"):format(
-            math.type(number) and tostring(number) or type_name(number)))
+    else
+        number = type(signal) == "number" and math.tointeger(signal)
+        if not number or number < 0 or number > 64 then
+            bad("kill", ("signal's name or number expected, got %s"):format(
+                math.type(signal) and tostring(signal) or type_name(signal)))
+        end
     end
     if state.released or not sys.send(state.pid, number) then
         return nil, "the child has ended", "ESRCH"
