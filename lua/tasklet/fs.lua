@@ -65,6 +65,7 @@ end
 --- Ends it: whoever waits for it goes on. What has happened before can still be read.
 function Watch:close()
     close_watch(self)
+    return true
 end
 
 Watch.__call = Watch.next

@@ -246,6 +246,7 @@ function server:close()
     for wake in pairs(serving[self] or {}) do
         wake()
     end
+    return true
 end
 
 local function handler(err)

@@ -338,3 +338,16 @@ describe("descriptors over a Unix socket", function()
         d:close()
     end))
 end)
+
+describe("close", function()
+    it("11 returns true, as that of Lua's files does, however often", within(function()
+        local a, b = pair()
+        for _, object in ipairs {
+            a, b, assert(tasklet.net.listen { port = 0 }), assert(tasklet.net.udp {}),
+            assert(tasklet.fs.open("/dev/null")), assert(tasklet.fs.watch("/dev/null")),
+        } do
+            assert.is_true(object:close())
+            assert.is_true(object:close())
+        end
+    end))
+end)

@@ -52,7 +52,8 @@ static struct tk_socket *check_any(lua_State *L)
 static int socket_close(lua_State *L)
 {
     tk_socket_close(check_any(L));
-    return 0;
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 static int socket_tostring(lua_State *L)

@@ -101,7 +101,8 @@ int tk_push_stream_failure(lua_State *L, const struct tk_stream *stream, int err
 static int stream_close(lua_State *L)
 {
     tk_stream_close(tk_check_stream(L, tk_bind_of(L)));
-    return 0;
+    lua_pushboolean(L, 1); /* as Lua's files do */
+    return 1;
 }
 
 static int stream_gc(lua_State *L)
