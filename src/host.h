@@ -128,6 +128,7 @@ bool tk_mainloop_stuck(struct tasklet_host *host);
 void tk_mainloop_push_deadlock(lua_State *L, struct tasklet_host *host);
 /* The interrupt has come to the loop. */
 void tk_mainloop_interrupt(struct tasklet_host *host);
+void tk_mainloop_interrupt_hook(lua_State *L, lua_Debug *ar);
 /* The main tasklet waits until the program could end, then goes on with k, which calls the second
  * function first. */
 int tk_mainloop_park(lua_State *L, struct tasklet_host *host, lua_KFunction k);

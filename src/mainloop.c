@@ -256,8 +256,9 @@ static bool in_call(const struct tk_bind *bind)
     return bind->sched != NULL && host->embed->depth > 0;
 }
 
-/* Runs at the next instruction of whatever ran when the interrupt came. */
-static void interrupt_hook(lua_State *L, lua_Debug *ar)
+/* Runs at the next instruction of whatever ran when the interrupt came; or in one who runs first
+ * after it, and does not wait. */
+void tk_mainloop_interrupt_hook(lua_State *L, lua_Debug *ar)
 {
     struct tk_bind *bind = tk_bind_in(L);
     struct tk_body *body;
@@ -292,7 +293,8 @@ static void strike(struct tk_bind *bind)
         running = bind->main;
     }
     if (running != NULL) {
-        lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+        lua_sethook(running, tk_mainloop_interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT,
+                    1);
     }
 }
 

@@ -290,7 +290,8 @@ static const struct tk_bind_hooks bind_hooks = {.error = report_error,
                                                 .sample = sample,
                                                 .due = due,
                                                 .watch = watch,
-                                                .answered = answered};
+                                                .answered = answered,
+                                                .interrupt = tk_mainloop_interrupt_hook};
 
 /* ---- making ---- */
 

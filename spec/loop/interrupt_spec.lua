@@ -62,6 +62,26 @@ describe("a signal to the host", function()
             assert.same({cleaned = true}, lines)
         end)
 
+        it("8.3 SIG" .. name .. " gets through to one who was about to go on, and never waits",
+            function()
+                local lines = run(([[
+                    local uv = require "luv"
+                    local pipe, poll = uv.pipe()
+                    poll = uv.new_poll(pipe.read)
+                    poll:start("r", function()
+                        poll:stop()
+                        uv.kill(uv.os_getpid(), "sig%s")
+                    end)
+                    uv.fs_write(pipe.write, "x")
+                    local _ <close> = closing("cleaned")
+                    tasklet.wait(tasklet.WaitForIO(pipe.write, tasklet.IO_OUT)) -- in the same turn
+                    local stop = os.clock() + 5
+                    while os.clock() < stop do end
+                    print("went on")
+                ]]):format(name:lower()), status)
+                assert.same({cleaned = true}, lines)
+            end)
+
         it("8.3 SIG" .. name .. " gets through to a loop that never waits", function()
             local lines = run(([[
                 local _ <close> = closing("cleaned")

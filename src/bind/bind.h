@@ -111,9 +111,9 @@ struct tk_bind_hooks {
     /* Calls tk_slice_late from a signal handler when a tasklet runs longer than a slice, and then
      * four times in each further one (ns; 0: no more). NULL, or why it cannot. */
     const char *(*watch)(void *context, uint64_t slice);
-    /* RAISES. The message of that number, which the program has sent, is answered by the value at
-     * 2. Does somebody still wait for it? */
+    /* RAISES. The program's message of that number is answered by the value at 2. Is it awaited? */
     bool (*answered)(void *context, lua_State *L, uint64_t serial);
+    lua_Hook interrupt; /* raises the interrupt in what runs */
 };
 
 /* What the binding keeps in the registry, by reference. */

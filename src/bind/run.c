@@ -10,6 +10,10 @@
  */
 #include "bind/bind.h"
 
+/* Instructions after which one that goes on when there has been an interrupt is taken for one that
+ * does not wait. */
+#define PATIENCE 1000
+
 enum { FRAME_TASK = 1, FRAME_STARTER, FRAME_LINE, FRAME_HANDLER, FRAME_BODY };
 
 /* ---- the body's frame ---- */
@@ -269,6 +273,10 @@ static void resume(lua_State *L, struct tk_bind *bind, struct tk_body *body)
     bind->gave_way = false;
     bind->runaway = 0;
     bind->stint = &stint;
+    if (atomic_load(&bind->interrupting) != 0 && lua_gethook(co) != tk_raise_hook) {
+        /* it came when nobody ran, and is dealt with when all wait: this one may never do so */
+        lua_sethook(co, bind->hooks->interrupt, LUA_MASKCOUNT, PATIENCE);
+    }
     if (bind->memory != NULL) {
         tk_pool_exempt(bind->memory, false);
     }
