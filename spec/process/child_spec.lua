@@ -268,7 +268,7 @@ describe("a child ends", function()
 
     it("but not if it is detached", run(function()
         local child
-        tasklet.run(function() child = shell("sleep 60", { detached = true }) end)
+        tasklet.run(function() child = shell("exec sleep 60", { detached = true }) end)
         tasklet.sleep(0.02)
         assert.is_true(support.is_alive(child.pid))
         child:close()

@@ -175,7 +175,7 @@ describe("when the program ends its children end", function()
 
     it("but not those that are detached", function()
         local result = helper.run_file(PREAMBLE .. [[
-            start { script = "sleep 60 >/dev/null & echo $!; exec >/dev/null; sleep 60; true",
+            start { script = "sleep 60 >/dev/null & echo $!; exec >/dev/null; exec sleep 60",
                 detached = true }
         ]])
         assert.equal(0, result.status)
