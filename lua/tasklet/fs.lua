@@ -1,7 +1,7 @@
 -- tasklet.fs: what is written in Lua of it.
 local M, core = ...
 
-local fs = core.open_fs()
+local fs, Watch = core.open_fs()
 local entries = fs.entries
 fs.entries = nil
 
@@ -45,28 +45,8 @@ end
 
 -- ---- watches ----
 
-local close_watch = fs.close_watch
-fs.close_watch = nil
 core.is_open_watch = fs.is_open_watch
 fs.is_open_watch = nil
-
-local Watch = {}
-
---- The next event: a table with `name` and `kind`; nil if the watch was closed.
----@return { name: string?, kind: string }?
-function Watch:next()
-    M.wait(self)
-    local kind = self.kind
-    if kind then
-        return { name = self.name, kind = kind }
-    end
-end
-
---- Ends it: whoever waits for it goes on. What has happened before can still be read.
-function Watch:close()
-    close_watch(self)
-    return true
-end
 
 Watch.__call = Watch.next
 Watch.__close = Watch.close

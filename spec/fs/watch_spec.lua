@@ -19,7 +19,7 @@ describe("a watch", function()
             end
             return seen
         end)
-        assert.equal(("watch(%s)"):format(dir), t.waiting_for)
+        assert.equal("watching " .. dir, t.waiting_for)
         assert(fs.write_file(dir .. "/a", "x"))
         assert(fs.rename(dir .. "/a", dir .. "/b"))
         assert(fs.remove(dir .. "/b"))
@@ -94,6 +94,60 @@ describe("a watch", function()
         w:close()
         w:close()
         assert.equal("watch(closed)", tostring(w))
+    end))
+
+    it("3.6 leaves the wait list of who asks it alone", within(function(dir)
+        local w <close> = assert(fs.watch(dir))
+        local emitter = tasklet.Emitter { "go" }
+        local signal = tasklet.WaitForSignal(emitter, "go")
+        local t = tasklet.run(function()
+            tasklet.wait(signal, tasklet.WaitForCall())
+            local names = w:next().name .. w().name
+            return names, tasklet.wait(signal).signal_args[1]
+        end)
+        emitter:emit("go", "first")
+        emitter:emit("go", "kept") -- while it asks
+        assert(fs.mkdir(dir .. "/a"))
+        assert(fs.mkdir(dir .. "/b"))
+        assert.same({ "ab", "kept" }, { t:join() })
+    end))
+
+    it("6.6 is interrupted by the deadline of who asks it", within(function(dir)
+        local w <close> = assert(fs.watch(dir))
+        local me = tasklet.current()
+        me.timeout = 0.01
+        for _, ask in ipairs { w.next, function() for _ in w do end end } do
+            local ok, err = pcall(ask, w)
+            assert.is_false(ok)
+            assert.is_true(tasklet.TimeoutError:is(err))
+        end
+        me.timeout = nil
+    end))
+
+    it("11.4 tells each of those who ask it another event, and all that it is closed",
+        within(function(dir)
+            local w = assert(fs.watch(dir))
+            local tasks = {}
+            for i = 1, 4 do
+                tasks[i] = tasklet.run(w.next, w)
+            end
+            tasks[1]:kill()
+            assert(fs.mkdir(dir .. "/a"))
+            assert(fs.mkdir(dir .. "/b"))
+            assert.equal("a", tasks[2]:join().name)
+            assert.equal("b", tasks[3]:join().name)
+            w:close()
+            assert.is_nil(tasks[4]:join())
+        end))
+
+    it("1.4 is told of wrong arguments at the caller's line", within(function()
+        local w <close> = assert(fs.watch("/"))
+        for _, text in ipairs { "w.next()", "w.next(5)", "w.close({})", "w.next(other)" } do
+            local chunk = assert(load("local w, other = ...\n" .. text, "=there"))
+            local ok, err = pcall(chunk, w, tasklet.WaitForIdle())
+            assert.is_false(ok)
+            assert.matches("^there:2: bad argument #1 to '%a+' %(watch expected, got ", err)
+        end
     end))
 
     it("11.4 of what is not there is a failure", within(function(dir)

@@ -374,21 +374,70 @@ static int fs_open(lua_State *L)
     return perform(L, &request);
 }
 
+/* ---- watches ---- */
+
 static struct tk_fs_watch *check_watch(lua_State *L, struct tk_bind *bind)
 {
     struct tk_wait *wait = tk_to_wait(L, 1, bind);
 
-    luaL_argcheck(L, wait != NULL && strcmp(wait->kind->name, "watch") == 0, 1, "not a watch");
+    if (wait == NULL || strcmp(wait->kind->name, "watch") != 0) {
+        luaL_typeerror(L, 1, "watch");
+    }
     return (struct tk_fs_watch *)wait;
 }
 
-/* For the Lua part: close_watch(watch). */
-static int close_watch(lua_State *L)
+static int next_on(lua_State *L, int status, lua_KContext context);
+
+static int next_step(lua_State *L, struct tk_bind *bind, struct tk_fs_watch *watch)
+{
+    if (tk_fs_watch_take(watch)) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, watch->now.name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, watch->now.kind);
+        lua_setfield(L, -2, "kind");
+    } else if (watch->handle == NULL) {
+        lua_pushnil(L);
+    } else if (tk_gate_of(bind) == NULL) {
+        tk_gate_stand(L, bind, &watch->gate, 0, -1, false);
+        return tk_gate_block(L, bind, next_on, 0);
+    } else {
+        tk_gate_again(bind, 0);
+        return tk_gate_block(L, bind, next_on, 0);
+    }
+    tk_gate_done(bind);
+    return 1;
+}
+
+static int next_on(lua_State *L, int status, lua_KContext context)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+
+    (void)status;
+    (void)context;
+    tk_gate_resumed(L, bind); /* it has no time of its own */
+    return next_step(L, bind, check_watch(L, bind));
+}
+
+/* watch:next(): a table with name and kind; nil if it is closed and all has been told. */
+static int watch_next(lua_State *L)
+{
+    struct tk_bind *bind = tk_bind_of(L);
+    struct tk_fs_watch *watch = check_watch(L, bind);
+
+    tk_check_wait(L, bind);
+    lua_settop(L, 1);
+    return next_step(L, bind, watch);
+}
+
+/* watch:close(): whoever waits for it goes on; what has happened before can still be read. */
+static int watch_close(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
 
     tk_fs_watch_close(check_watch(L, bind), bind->sched);
-    return 0;
+    lua_pushboolean(L, true);
+    return 1;
 }
 
 /* For the Lua part: is_open_watch(watch). */
@@ -398,7 +447,7 @@ static int is_open_watch(lua_State *L)
     return 1;
 }
 
-/* For the Lua part: the functions. */
+/* For the Lua part: the functions, and the methods of a watch. */
 static int open_fs(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"read_file", fs_read_file},
@@ -407,7 +456,6 @@ static int open_fs(lua_State *L)
                                          {"readdir", fs_readdir},
                                          {"entries", fs_entries},
                                          {"mkdir", fs_mkdir},
-                                         {"close_watch", close_watch},
                                          {"is_open_watch", is_open_watch},
                                          {"open", fs_open},
                                          {"rename", fs_rename},
@@ -415,12 +463,16 @@ static int open_fs(lua_State *L)
                                          {"tempdir", fs_tempdir},
                                          {NULL, NULL}};
 
+    static const luaL_Reg watch[] = {{"next", watch_next}, {"close", watch_close}, {NULL, NULL}};
+
     luaL_newmetatable(L, BOX);
     lua_pushcfunction(L, box_gc);
     lua_setfield(L, -2, "__gc");
     lua_newtable(L);
     tk_set_functions(L, functions);
-    return 1;
+    lua_newtable(L);
+    tk_set_functions(L, watch);
+    return 2;
 }
 
 void tk_fs_open(lua_State *L, struct tk_bind *bind)

@@ -44,6 +44,17 @@ static void keep(struct tk_fs_watch *watch, const char *name, const char *kind)
     event->kind = kind;
 }
 
+/* Whoever waits goes on: something has happened, or nothing will any more. */
+static void tell(struct tk_fs_watch *watch, struct tk_sched *sched)
+{
+    if (watch->awaited) {
+        tk_fs_watch_await(watch, sched, true);
+    }
+    if (watch->count > 0 || watch->handle == NULL) {
+        tk_gate_fire(&watch->gate, sched);
+    }
+}
+
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status)
 {
     struct tk_watch_handle *own = tk_container_of(handle, struct tk_watch_handle, event);
@@ -58,9 +69,7 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
     if (events & UV_CHANGE) {
         keep(watch, name, "change");
     }
-    if (watch->awaited) {
-        tk_fs_watch_await(watch, &own->loop->sched, true);
-    }
+    tell(watch, &own->loop->sched);
 }
 
 bool tk_watch_owns(const uv_handle_t *handle)
@@ -92,6 +101,16 @@ static void hub_goes(struct tk_hub_handle *handle)
     close_handle(tk_container_of(handle, struct tk_watch_handle, handle));
 }
 
+static void describe(const struct tk_gate *gate, char *text, size_t size)
+{
+    int used = snprintf(text, size, "watching ");
+
+    tk_fs_watch_path(tk_container_of(gate, const struct tk_fs_watch, gate), text + used,
+                     size - (size_t)used);
+}
+
+static const struct tk_gate_ops ops = {.describe = describe};
+
 int tk_fs_watch_open(struct tk_fs_watch *watch, struct tk_sched *sched, const char *path)
 {
     struct tk_loop *loop = tk_loop_of(sched);
@@ -99,6 +118,7 @@ int tk_fs_watch_open(struct tk_fs_watch *watch, struct tk_sched *sched, const ch
     struct tk_watch_handle *own = hub == NULL ? NULL : calloc(1, sizeof *own);
     int rc;
 
+    tk_gate_init(&watch->gate, &ops);
     if (own == NULL) {
         return UV_ENOMEM;
     }
@@ -123,14 +143,11 @@ void tk_fs_watch_close(struct tk_fs_watch *watch, struct tk_sched *sched)
 {
     if (watch->handle != NULL) {
         close_handle(watch->handle);
-        if (watch->awaited) {
-            tk_fs_watch_await(watch, sched, true);
-        }
+        tell(watch, sched);
     }
 }
 
-/* Takes the next event: it is `now`. False: there is none. */
-static bool take(struct tk_fs_watch *watch)
+bool tk_fs_watch_take(struct tk_fs_watch *watch)
 {
     free(watch->now.name);
     watch->now = (struct tk_fs_event){NULL, NULL};
@@ -147,7 +164,7 @@ void tk_fs_watch_finish(struct tk_fs_watch *watch)
 {
     watch->awaited = false; /* nobody holds it */
     tk_fs_watch_close(watch, NULL);
-    while (take(watch)) {
+    while (tk_fs_watch_take(watch)) {
     }
     free(watch->kept);
     watch->kept = NULL;
@@ -155,7 +172,7 @@ void tk_fs_watch_finish(struct tk_fs_watch *watch)
 
 void tk_fs_watch_await(struct tk_fs_watch *watch, struct tk_sched *sched, bool on)
 {
-    bool fires = on && (take(watch) || watch->handle == NULL);
+    bool fires = on && (tk_fs_watch_take(watch) || watch->handle == NULL);
     bool awaited = on && !fires;
 
     if (awaited != watch->awaited) {

@@ -5,7 +5,7 @@
 #ifndef TK_IO_WATCH_H
 #define TK_IO_WATCH_H
 
-#include "core/sched.h"
+#include "io/gate.h"
 
 /* How much is kept: what happens beyond is one event of the kind "overflow". */
 #define TK_WATCH_KEPT 1024
@@ -24,13 +24,16 @@ struct tk_fs_watch {
     struct tk_fs_event now;         /* the event that it fired with last */
     struct tk_fs_event *kept;       /* a ring of TK_WATCH_KEPT; made with the first */
     unsigned first, count;
-    bool awaited; /* it is to fire at the next event */
+    bool awaited;        /* it is to fire at the next event */
+    struct tk_gate gate; /* where those stand who ask for the next one */
 };
 
 /* 0, or a negative code of libuv's. */
 int tk_fs_watch_open(struct tk_fs_watch *watch, struct tk_sched *sched, const char *path);
 /* It is to fire when something happens, or has happened already; or it is not to any more. */
 void tk_fs_watch_await(struct tk_fs_watch *watch, struct tk_sched *sched, bool on);
+/* Takes the next event: it is `now`. False: there is none. */
+bool tk_fs_watch_take(struct tk_fs_watch *watch);
 /* Nothing happens any more, and whoever waits for it goes on. Idempotent. */
 void tk_fs_watch_close(struct tk_fs_watch *watch, struct tk_sched *sched);
 /* Frees what it has. */
