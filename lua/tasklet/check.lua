@@ -1,5 +1,5 @@
--- Checks of arguments, in Lua's own words. `level` of an error is that of the caller of the
--- function whose argument it is.
+-- Checks of arguments, in Lua's own words. What is wrong is said at the nearest line of a script,
+-- however the library was called from there: by a method, through `pcall`, by a tail call.
 local M, core = ...
 
 local function type_name(value)
@@ -8,10 +8,30 @@ local function type_name(value)
     return type(name) == "string" and name or type(value)
 end
 
---- Raises: argument `n` of the function `name` is wrong. Called by what the script has called.
-local function bad(n, name, message)
-    error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
+core.type_name = type_name
+
+--- Raises a string at the line of the script's that has called.
+function core.misuse(format, ...)
+    error(core.caller() .. format:format(...), 0)
 end
+
+--- Raises a TaskletError there.
+function core.raise_state(format, ...)
+    error(M.TaskletError(core.caller() .. format:format(...)), 0)
+end
+
+--- Raises: `value`, on which the method `name` was called, is no `expected`.
+function core.bad_self(name, expected, value)
+    core.misuse("calling '%s' on bad self (%s expected, got %s)", name, expected,
+        value == nil and "no value" or type_name(value))
+end
+
+--- Raises: argument `n` of the function `name` is wrong.
+local function bad(n, name, message)
+    core.misuse("bad argument #%d to '%s' (%s)", n, name, message)
+end
+
+core.bad_argument = bad
 
 --- Raises unless the value is a number that is not negative (if `positive`), and no NaN.
 function core.check_number(n, name, value, least)
@@ -101,8 +121,7 @@ end
 --- Raises unless the value, on which the method `name` was called, is a channel.
 function core.check_channel(name, value)
     if not core.is_channel(value) then
-        error(("calling '%s' on bad self (channel expected, got %s)"):format(name,
-            value == nil and "no value" or type_name(value)), 3)
+        core.bad_self(name, "channel", value)
     end
 end
 
@@ -112,9 +131,4 @@ function core.check_sequence(n, name, value)
         bad(n, name, "list or iterator expected, got " .. (value == nil and "no value"
             or type_name(value)))
     end
-end
-
---- Raises a TaskletError with the position of the caller's caller.
-function core.raise_state(message)
-    error(M.TaskletError(core.where(3) .. message), 0)
 end

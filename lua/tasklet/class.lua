@@ -4,9 +4,12 @@ local M, core = ...
 local Tasklet = M.Tasklet
 local make_class = Tasklet.subclass
 
-local function check_name(name)
-    if type(name) ~= "string" then
-        error(("bad argument #1 to 'subclass' (string expected, got %s)"):format(type(name)), 3)
+--- For all who have `subclass`.
+function core.check_subclass(base, name)
+    if type(base) ~= "table" then
+        core.bad_self("subclass", "class", base)
+    elseif type(name) ~= "string" then
+        core.bad_argument(1, "subclass", "string expected, got " .. type(name))
     end
 end
 
@@ -14,7 +17,7 @@ end
 --- instance.
 ---@param name string
 function Tasklet.subclass(base, name)
-    check_name(name)
+    core.check_subclass(base, name)
     local class = setmetatable({ subclass = Tasklet.subclass },
         { __index = base, __name = name, __tostring = function() return name end })
     make_class(class, name)
@@ -37,7 +40,7 @@ function WaitCondition:disarm() end
 --- `disarm(self)`. Calling the class makes an instance.
 ---@param name string
 function WaitCondition.subclass(base, name)
-    check_name(name)
+    core.check_subclass(base, name)
     local class = setmetatable({ subclass = WaitCondition.subclass }, {
         __index = base,
         __tostring = function() return name end,
@@ -54,6 +57,6 @@ end
 setmetatable(WaitCondition, {
     __tostring = function() return "WaitCondition" end,
     __call = function()
-        error("WaitCondition is a base class: derive one with WaitCondition:subclass(name)", 2)
+        core.misuse("WaitCondition is a base class: derive one with WaitCondition:subclass(name)")
     end,
 })

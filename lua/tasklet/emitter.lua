@@ -5,18 +5,16 @@ local handlers_of = setmetatable({}, { __mode = "k" })
 local class_of = setmetatable({}, { __mode = "k" }) -- of an instance; of a class, its parent
 local last_id = 0
 
-local function check_names(names, level)
+local function check_names(n, verb, names)
     if names == nil then
         return {}
     end
     if type(names) ~= "table" then
-        error(("bad argument #1 to 'Emitter' (list of names expected, got %s)"):format(type(names)),
-            level + 1)
+        core.bad_argument(n, verb, "list of names expected, got " .. type(names))
     end
     for i, name in ipairs(names) do
         if type(name) ~= "string" then
-            error(("bad argument #1 to 'Emitter' (name expected at %d, got %s)"):format(i,
-                type(name)), level + 1)
+            core.bad_argument(n, verb, ("name expected at %d, got %s"):format(i, type(name)))
         end
     end
     return names
@@ -24,19 +22,22 @@ end
 
 local methods = {}
 
--- Called by what the script has called.
-local function check(self, name, verb)
+local function check_self(self, verb)
     if not core.is_source(self) then
-        error(("calling '%s' on bad self (Emitter expected, got %s)"):format(verb, type(self)), 3)
+        core.bad_self(verb, "Emitter", self)
     end
+end
+
+local function check(self, name, verb)
+    check_self(self, verb)
     if type(name) ~= "string" then
-        error(("bad argument #1 to '%s' (string expected, got %s)"):format(verb, type(name)), 3)
+        core.bad_argument(1, verb, "string expected, got " .. type(name))
     end
     if core.source_destroyed(self) then
-        error(M.TaskletError(core.where(3) .. "the emitter is destroyed"), 0)
+        core.raise_state("the emitter is destroyed")
     end
     if not core.source_has(self, name) then
-        error(("bad argument #1 to '%s' (unknown signal '%s')"):format(verb, name), 3)
+        core.bad_argument(1, verb, ("unknown signal '%s'"):format(name))
     end
 end
 
@@ -78,12 +79,10 @@ function methods:emit(name, ...)
     end
 end
 
--- Called by what the script has called, after `check`.
+-- After `check`.
 local function connect(self, name, f)
-    local mt = getmetatable(f)
-    if type(f) ~= "function" and not (type(mt) == "table" and mt.__call) then
-        error(("bad argument #2 to 'connect' (function expected, got %s)"):format(
-            type(f)), 3)
+    if not core.is_callable(f) then
+        core.bad_argument(2, "connect", "function expected, got " .. type(f))
     end
     local handlers = handlers_of[self]
     if not handlers then
@@ -102,15 +101,13 @@ function methods:connect(name, f)
     return id
 end
 
--- Called by what the script has called. Returns what was connected.
+-- Returns what was connected.
 local function disconnect(self, id)
-    if not core.is_source(self) then
-        error(("calling 'disconnect' on bad self (Emitter expected, got %s)"):format(type(self)), 3)
-    end
+    check_self(self, "disconnect")
     local handlers = handlers_of[self]
     local handler = handlers and id ~= nil and handlers[id]
     if not handler then
-        error(M.TaskletError(("%sunknown connection %s"):format(core.where(3), tostring(id))), 0)
+        core.raise_state("unknown connection %s", tostring(id))
     end
     handlers[id] = nil
     return handler
@@ -124,9 +121,7 @@ end
 --- Ends the emitter: those who wait for one of its signals hear of it, and nothing can be emitted
 --- any more.
 function methods:destroy()
-    if not core.is_source(self) then
-        error(("calling 'destroy' on bad self (Emitter expected, got %s)"):format(type(self)), 2)
-    end
+    check_self(self, "destroy")
     local handlers = handlers_of[self] or {}
     for id in pairs(handlers) do
         handlers[id] = nil -- an emit that is under way calls no more of them
@@ -151,7 +146,7 @@ local function make_class(parent, name, names)
         __call = function(_, own)
             local object = setmetatable({}, instances)
             class_of[object] = class
-            core.source_new(object, class, parent and {} or check_names(own, 2))
+            core.source_new(object, class, parent and {} or check_names(1, "Emitter", own))
             if class.init then
                 class.init(object, own)
             end
@@ -164,11 +159,8 @@ end
 ---@param name string
 ---@param names string[]
 function subclass(parent, name, names)
-    if type(name) ~= "string" then
-        error(("bad argument #1 to 'subclass' (string expected, got %s)"):format(
-            type(name)), 2)
-    end
-    return make_class(parent, name, check_names(names, 2))
+    core.check_subclass(parent, name)
+    return make_class(parent, name, check_names(2, "subclass", names))
 end
 
 --- `Emitter{"name", ...}` makes an emitter with these signals.
@@ -180,11 +172,11 @@ local listeners = {}
 local signal_methods = setmetatable({}, { __index = methods })
 
 function signal_methods:emit()
-    error(M.TaskletError(core.where(2) .. "the operating system's signals cannot be emitted"), 0)
+    core.raise_state("the operating system's signals cannot be emitted")
 end
 
 function signal_methods:destroy()
-    error(M.TaskletError(core.where(2) .. "the operating system's signals cannot be destroyed"), 0)
+    core.raise_state("the operating system's signals cannot be destroyed")
 end
 
 local function trace(err)

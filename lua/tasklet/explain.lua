@@ -181,8 +181,7 @@ function core.write_dump(out)
     end
     local ok, write = pcall(function() return out.write end)
     if not ok or not core.is_callable(write) then
-        error(("bad argument #1 to 'dump' (object with a method 'write' expected, got %s)"):format(
-            type(out)), 2)
+        core.bad_argument(1, "dump", "object with a method 'write' expected, got " .. type(out))
     end
     return out:write(core.dump_text(wants_colours(out)))
 end

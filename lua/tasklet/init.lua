@@ -83,8 +83,7 @@ end
 ---@return fun(...): Tasklet
 function M.task(f)
     if type(f) ~= "function" then
-        error(("bad argument #1 to 'task' (function expected, got %s)"):format(
-            type(f)), 2)
+        core.bad_argument(1, "task", "function expected, got " .. type(f))
     end
     local run = M.run
     return function(...)

@@ -26,12 +26,12 @@ local joining = { __close = function(list)
     end
 end }
 
--- Joins all of a list whose elements are tasklets. Called by what the script has called.
+-- Joins all of a list whose elements are tasklets.
 local function join_all(list, timeout)
     local current = M.current()
     for i = 1, #list do
         if list[i] == current then
-            error(M.TaskletError(core.where(2) .. "a tasklet cannot join itself"), 0)
+            core.raise_state("a tasklet cannot join itself")
         end
     end
     list = table.move(list, 1, #list, 1, {}) -- it may be changed meanwhile

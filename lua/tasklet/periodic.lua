@@ -83,7 +83,7 @@ end
 function Tasklet.rate(hz, f, options)
     core.check_number(1, "rate", hz)
     if hz <= 0 or hz == math.huge then
-        error("bad argument #1 to 'rate' (frequency must be positive)", 2)
+        core.bad_argument(1, "rate", "frequency must be positive")
     end
     core.check_callable(2, "rate", f)
     options = core.check_options(3, "rate", options, known)

@@ -335,8 +335,7 @@ local Child = {}
 local function state_of(child, name)
     local state = states[child]
     if not state then
-        error(("%scalling '%s' on bad self (child expected, got %s)"):format(core.caller(), name,
-            child == nil and "no value" or type_name(child)), 0)
+        core.bad_self(name, "child", child)
     end
     return state
 end
@@ -497,7 +496,7 @@ function Child:expect(options)
         end
     end
     if not self.stdout then
-        error(M.TaskletError(core.caller() .. "the child's output does not come here"), 0)
+        core.raise_state("the child's output does not come here")
     end
     return expect(self.stdout, patterns, options.timeout)
 end

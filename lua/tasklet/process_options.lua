@@ -116,7 +116,7 @@ Checks.expect = { timeout = check_seconds }
 
 -- Raises: the argument of the function `name` is wrong.
 local function bad(name, message)
-    error(("%sbad argument #1 to '%s' (%s)"):format(core.caller(), name, message), 0)
+    core.bad_argument(1, name, message)
 end
 
 -- Checks a table whose list part has elements that `check` accepts, at least one, and whose other

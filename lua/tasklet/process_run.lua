@@ -125,7 +125,7 @@ end
 
 local function check_current()
     if not M.current() then
-        error(M.TaskletError(core.caller() .. "no tasklet is running"), 0)
+        core.raise_state("no tasklet is running")
     end
 end
 

@@ -111,9 +111,9 @@ end
 
 local function check(scope, verb)
     if getmetatable(scope) ~= Scope then
-        error(("calling '%s' on bad self (scope expected, got %s)"):format(verb, type(scope)), 3)
+        core.bad_self(verb, "scope", scope)
     elseif scope.over or not scope.limit:in_force() then
-        error(M.TaskletError(core.where(3) .. "the scope has ended"), 0)
+        core.raise_state("the scope has ended")
     end
 end
 
@@ -123,8 +123,7 @@ end
 function Scope:run(f, ...)
     check(self, "run")
     if not core.is_startable(f) then
-        error(("bad argument #1 to 'run' (function or fresh coroutine expected, got %s)"):format(
-            type(f)), 2)
+        core.bad_argument(1, "run", "function or fresh coroutine expected, got " .. type(f))
     end
     local t = add(self, M.new(f)):start(...)
     if self.stopping then
@@ -141,8 +140,7 @@ function Scope:new(f, options)
     check(self, "new")
     core.check_options(2, "new", options, core.new_options)
     if not core.is_startable(f) then
-        error(("bad argument #1 to 'new' (function or fresh coroutine expected, got %s)"):format(
-            type(f)), 2)
+        core.bad_argument(1, "new", "function or fresh coroutine expected, got " .. type(f))
     end
     return add(self, M.new(f, options))
 end
@@ -259,7 +257,7 @@ end
 local function new_scope(options)
     local owner = M.current()
     if not owner then
-        error(M.TaskletError(core.where(3) .. "no tasklet is running"), 0)
+        core.raise_state("no tasklet is running")
     end
     local scope = setmetatable({ owner = owner, members = {} }, Scope)
     core.awaited[owner] = core.awaited[owner] or false
@@ -360,7 +358,7 @@ end
 function M.any(list)
     local functions, failures, result = check_functions("any", list), {}, nil
     if #functions == 0 then
-        error("bad argument #1 to 'any' (the list is empty)", 2)
+        core.bad_argument(1, "any", "the list is empty")
     end
     local scope = new_scope({})
     function scope.judge(s, t, failed, err, trace)

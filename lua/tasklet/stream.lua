@@ -36,8 +36,7 @@ end
 --- Raises unless the value, on which the method `name` was called, is a stream.
 function core.check_stream(name, value)
     if not core.is_stream(value) then
-        error(("%scalling '%s' on bad self (stream expected, got %s)"):format(core.caller(), name,
-            value == nil and "no value" or type(value)), 0)
+        core.bad_self(name, "stream", value)
     end
 end
 
@@ -45,7 +44,7 @@ end
 function core.standard_stream(name, fd)
     local stream, message = core.open_standard(fd)
     if not stream then
-        error(M.TaskletError(("%scannot open %s: %s"):format(core.caller(), name, message)), 0)
+        core.raise_state("cannot open %s: %s", name, message)
     end
     rawset(M, name, stream)
     return stream

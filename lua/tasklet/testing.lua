@@ -13,8 +13,7 @@ T.virtual_limit = -1
 
 local function check_inside(name)
     if not M.current() then
-        error(M.TaskletError(core.where(3) .. "'" .. name .. "' is for tasklets: none is running"),
-            0)
+        core.raise_state("'%s' is for tasklets: none is running", name)
     end
 end
 

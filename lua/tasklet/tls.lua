@@ -1,5 +1,5 @@
 -- TLS: options, and the configurations that come of them. Loaded when TLS is first asked for.
-local M, core = ...
+local _, core = ...
 
 local known = {
     ca = "string", cert = "string", key = "string", verify = "boolean", server_name = "string",
@@ -7,7 +7,7 @@ local known = {
 }
 
 local function bad(name, message)
-    error(("%sbad argument #1 to '%s' (%s)"):format(core.caller(), name, message), 0)
+    core.bad_argument(1, name, message)
 end
 
 -- The names of protocols as they are sent: each with its length before it.
@@ -115,7 +115,7 @@ function core.starttls(stream, options)
     end
     local accepted, begun = core.tls_side(stream)
     if begun then
-        error(M.TaskletError(core.caller() .. "the stream speaks TLS already"), 0)
+        core.raise_state("the stream speaks TLS already")
     end
     local config, message, code
     if accepted then

@@ -150,6 +150,30 @@ describe("a wrong argument", function()
         end)
     end
 
+    -- A tail call leaves no line of its own behind; then that of whoever called from there counts.
+    for _, text in ipairs {
+        "pcall(tasklet.later, -1, print)",
+        "pcall(tasklet.all, {1})",
+        "pcall(tasklet.Emitter, {1})",
+        "pcall(b.connect, b, 'none', print)",
+        "pcall(b.disconnect, b, 77)",
+        "pcall(tasklet.signals.emit, tasklet.signals, 'SIGHUP')",
+        "pcall(tasklet.join_all, {tasklet.current()})",
+        "pcall(tasklet.with_deadline, 1, tasklet.interval, 1)",
+        "pcall(tasklet.with_deadline, 1, function() return tasklet.rate(0, print) end)",
+        "pcall(tasklet.shield, function() return tasklet.scope(1) end)",
+        "pcall(function() return b:disconnect(77) end)",
+        "pcall(tasklet.Tasklet.subclass, 1, 'name')",
+    } do
+        it("1.4 raises at the nearest line of the script: " .. text, function()
+            helper.within_loop(function()
+                local err = raised("local _, err = " .. text .. " error(err, 0)", nil,
+                    tasklet.Emitter{"go"})
+                assert.is_truthy(tostring(err):match("^there:2: ."), tostring(err))
+            end)
+        end)
+    end
+
     it("1.4 of a function leaves everything as it was", function()
         helper.within_loop(function()
             local me = tasklet.current()

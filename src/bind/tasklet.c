@@ -471,14 +471,7 @@ static int function_name(lua_State *L)
     return 1;
 }
 
-/* where(level): "file:line: " of the caller, for messages. */
-static int where(lua_State *L)
-{
-    luaL_where(L, (int)luaL_checkinteger(L, 1));
-    return 1;
-}
-
-/* caller(): the same of the nearest function of a script. */
+/* caller(): "file:line: " of the nearest function of a script, for messages. */
 static int caller(lua_State *L)
 {
     tk_push_where(L, tk_bind_of(L));
@@ -566,8 +559,7 @@ static const struct {
 /* The stack's top is the module's table. */
 void tk_tasklet_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {{"where", where},
-                                    {"caller", caller},
+    static const luaL_Reg core[] = {{"caller", caller},
                                     {"is_tasklet", is_tasklet},
                                     {"is_callable", is_callable},
                                     {"has_begun", has_begun},
