@@ -95,7 +95,7 @@ M.Tasklet.task = M.task
 
 -- What the class offers is also a function of the module.
 for name, f in pairs(M.Tasklet) do
-    if type(f) == "function" and name ~= "subclass" then
+    if type(f) == "function" then
         M[name] = f
     end
 end
