@@ -10,10 +10,9 @@ local BACKLOG = 1024
 
 -- ---- options ----
 
--- Raises a wrong argument, the first if it is not said which, at the line of the script's that
--- called.
+-- Raises a wrong argument, the first if it is not said which.
 local function bad(name, message, n)
-    error(("%sbad argument #%d to '%s' (%s)"):format(core.caller(), n or 1, name, message), 0)
+    core.bad_argument(n or 1, name, message)
 end
 
 local function check(name, options, known)
@@ -224,11 +223,18 @@ end
 
 local server = core.server_methods
 
+local function check_server(name, value)
+    if not core.is_server(value) then
+        core.bad_self(name, "server", value)
+    end
+end
+
 --- For a loop over connections as they come; it ends when the server is closed.
 function server:connections()
+    check_server("connections", self)
     local accept = server.accept
     return function()
-        local stream, message, code = accept(self, -1)
+        local stream, message, code = accept(self)
         if not stream and code ~= "closed" then
             error(M.TaskletError(core.caller() .. message, { code = code }), 0)
         end
@@ -238,13 +244,15 @@ end
 
 local close = server.close
 local weak = { __mode = "k" }
-local serving = setmetatable({}, weak) -- what wakes those who serve all they may
+-- For each who serves: where it waits while it has all the connections that it may have.
+local serving = setmetatable({}, weak)
 
 --- Closes it; whoever accepts or serves goes on.
 function server:close()
+    check_server("close", self)
     close(self)
-    for wake in pairs(serving[self] or {}) do
-        wake()
+    for room in pairs(serving[self] or {}) do
+        room:close()
     end
     return true
 end
@@ -270,21 +278,21 @@ end
 ---@param f fun(stream: stream)
 ---@param options { max_connections: integer? }?
 function server:serve(f, options)
+    check_server("serve", self)
     core.check_callable(1, "serve", f)
     options = core.check_options(2, "serve", options, { max_connections = "number" })
     local most, count = options.max_connections, 0
     if most and most < 1 then
-        error(("%sbad argument #2 to 'serve' (option 'max_connections': at least 1 expected)")
-            :format(core.caller()), 0)
+        core.bad_argument(2, "serve", "option 'max_connections': at least 1 expected")
     end
-    local wake = M.WaitForCall()
+    local room = M.channel({ preference = 0 })
     serving[self] = serving[self] or setmetatable({}, weak)
-    serving[self][wake] = true
+    serving[self][room] = true
 
     local function ended()
         count = count - 1
-        if count + 1 == most then
-            wake()
+        if room.balance < 0 then
+            room:send(true)
         end
     end
 
@@ -296,7 +304,7 @@ function server:serve(f, options)
         t:add_join_callback(ended)
         t(f, stream)
         while most and count >= most and self:fileno() do
-            M.wait(wake)
+            room()
         end
     end
 end
@@ -333,8 +341,7 @@ end
 function udp:send(data, host, port)
     local family = core.udp_family(self)
     if not family then
-        error(("%scalling 'send' on bad self (udp expected, got %s)"):format(core.caller(),
-            self == nil and "no value" or type(self)), 0)
+        core.bad_self("send", "udp", self)
     end
     check_type(1, "string", data)
     check_type(2, "string", host)

@@ -334,6 +334,26 @@ describe("a server", function()
         assert(a and b)
     end))
 
+    it("6.6: the deadline interrupts connections() and serve, full or not", within(function()
+        local server <close>, port = listening()
+        local function hold(stream) stream:read() end
+        for _, verb in ipairs {
+            function() for _ in server:connections() do end end,
+            function() server:serve(hold) end,
+            function() server:serve(hold, { max_connections = 1 }) end,
+        } do
+            local client <close> = assert(net.connect { port = port })
+            local serving = tasklet.run(function()
+                tasklet.current().timeout = 0.02
+                verb()
+            end)
+            local ok, err = pcall(serving.join, serving, 10)
+            assert.is_false(ok)
+            assert.is_true(tasklet.TimeoutError:is(err.cause), tostring(err))
+            assert(client)
+        end
+    end))
+
     it("11 close wakes whoever accepts, and ends connections()", within(function()
         local server <close> = listening()
         local all = {}
@@ -409,6 +429,35 @@ describe("a server", function()
         tasklet.join(serving, 10)
         for _, client in ipairs(clients) do
             client:close()
+        end
+    end))
+
+    it("11 <close> ends a serve that serves all that it may", within(function()
+        local client, serving
+        do
+            local server <close>, port = listening()
+            serving = tasklet.run(function()
+                server:serve(function(stream) stream:read() end, { max_connections = 1 })
+                return "over"
+            end)
+            client = assert(net.connect { port = port })
+            tasklet.sleep(0.05)
+        end
+        assert.equal("over", serving:join(10))
+        client:close()
+    end))
+
+    it("1.4 of who is no server or udp is said at the caller's line", within(function()
+        local server <close> = listening()
+        local udp <close> = assert(net.udp())
+        for _, text in ipairs {
+            "server.close(5)", "server.connections(udp)", "server.serve({}, print)",
+            "udp.send(server, '', '127.0.0.1', 1)",
+        } do
+            local chunk = assert(load("local server, udp = ...\n" .. text, "=there"))
+            local ok, err = pcall(chunk, server, udp)
+            assert.is_false(ok)
+            assert.matches("^there:2: calling '%a+' on bad self %(%a+ expected, got ", err)
         end
     end))
 

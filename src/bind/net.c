@@ -56,6 +56,18 @@ static int socket_close(lua_State *L)
     return 1;
 }
 
+/* By the method: the Lua part has more to do. */
+static int socket_leave(lua_State *L)
+{
+    check_any(L);
+    lua_settop(L, 1);
+    luaL_getmetafield(L, 1, "__index");
+    lua_getfield(L, -1, "close");
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
 static int socket_tostring(lua_State *L)
 {
     char text[200];
@@ -102,7 +114,7 @@ void tk_socket_sort_open(lua_State *L, struct tk_bind *bind, const struct tk_soc
                                       {"fileno", socket_fileno},
                                       {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__tostring", socket_tostring},
-                                           {"__close", socket_close},
+                                           {"__close", socket_leave},
                                            {"__gc", socket_close},
                                            {NULL, NULL}};
 
@@ -169,6 +181,13 @@ static int core_listen(lua_State *L)
         rc = tk_socket_open(socket, bind->sched, rc);
     }
     return rc < 0 ? tk_push_failure_of(L, rc, NULL) : 1;
+}
+
+/* For the Lua part: is_server(value). */
+static int core_is_server(lua_State *L)
+{
+    lua_pushboolean(L, tk_to_socket(L, 1, &sort) != NULL);
+    return 1;
 }
 
 static enum tk_stream_kind kind_of(const struct tk_socket *socket)
@@ -257,7 +276,8 @@ static int server_accept(lua_State *L)
 /* The stack's top is the module's table. */
 void tk_net_open(lua_State *L, struct tk_bind *bind)
 {
-    static const luaL_Reg core[] = {{"listen", core_listen}, {NULL, NULL}};
+    static const luaL_Reg core[] = {
+        {"listen", core_listen}, {"is_server", core_is_server}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"accept", server_accept}, {NULL, NULL}};
 
     tk_socket_sort_open(L, bind, &sort, methods, "server_methods");
