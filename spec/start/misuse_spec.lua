@@ -49,6 +49,9 @@ local functions = {
     {"a:send_message('name')", "[12]", "send_message", "got string"},
     {"a:add_join_callback(nil)", "[12]", "add_join_callback", "got nil"},
     {"a:add_join_callback(5)", "[12]", "add_join_callback", "got number"},
+    {"a:set_atomic(0)", "[12]", "set_atomic", "boolean expected, got number"},
+    {"a:set_ignore_nesting('x')", "[12]", "set_ignore_nesting", "boolean expected, got string"},
+    {"tasklet.set_atomic(0)", 1, "set_atomic", "got number"},
     {"tasklet.Message(nil)", 1, "Message", "string expected, got nil"},
     {"tasklet.Message({})", 1, "Message", "string expected, got table"},
     {"tasklet.Message('name', 5)", 2, "Message", "table expected, got number"},
@@ -111,6 +114,8 @@ local options = {
 local attributes = {
     {"a.daemon = 1", "'daemon' (boolean expected, got number)"},
     {"a.daemon = nil", "'daemon' (boolean expected, got nil)"},
+    {"a.block_trap = 1", "'block_trap' (boolean expected, got number)"},
+    {"a.block_trap = nil", "'block_trap' (boolean expected, got nil)"},
     {"a.daemon = 'true'", "'daemon' (boolean expected, got string)"},
     {"a.timeout = {}", "'timeout' (number or nil expected, got table)"},
     {"a.timeout = 'soon'", "'timeout' (number or nil expected, got string)"},

@@ -428,9 +428,8 @@ void tk_stop_open(lua_State *L, struct tk_bind *bind);
 
 /* The getters of the attributes that say how a tasklet is scheduled. */
 extern const luaL_Reg tk_queue_getters[];
-/* Setters of attributes; the value is at 3. */
+/* The setter of an attribute; the value is at 3. */
 void tk_set_tempval(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-void tk_set_block_trap(lua_State *L, struct tk_bind *bind, struct tk_body *body);
 /* t:run(): for use as `return tk_queue_run(...)`. */
 RAISES int tk_queue_run(lua_State *L, struct tk_bind *bind);
 void tk_queue_open(lua_State *L, struct tk_bind *bind);

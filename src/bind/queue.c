@@ -224,17 +224,23 @@ static int getruncount(lua_State *L)
     return 1;
 }
 
-/* The tasklet at 1 whose flag is set to what is at 2; without one it is the current tasklet's. */
+/* The tasklet at 1 whose flag is set to what is at 2, a boolean or nil; without one it is the
+ * current tasklet's. */
 static struct tk_body *check_target(lua_State *L)
 {
     struct tk_bind *bind = tk_bind_of(L);
+    struct tk_body *body;
 
-    if (lua_isboolean(L, 1) && tk_current(bind) != NULL) {
+    if ((lua_isboolean(L, 1) || lua_isnil(L, 1)) && tk_current(bind) != NULL) {
         lua_settop(L, 1);
         tk_push_body(L, bind, tk_current(bind));
         lua_insert(L, 1);
     }
-    return tk_check_body(L, 1, bind);
+    body = tk_check_body(L, 1, bind);
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TBOOLEAN);
+    }
+    return body;
 }
 
 /* t:set_atomic(flag), set_atomic(flag): the old value. */
@@ -321,12 +327,6 @@ static int get_ignore_nesting(lua_State *L)
 static int get_block_trap(lua_State *L)
 {
     return push_flag(L, ((const struct tk_body *)lua_touserdata(L, 1))->block_trap);
-}
-
-void tk_set_block_trap(lua_State *L, struct tk_bind *bind, struct tk_body *body)
-{
-    (void)bind;
-    body->block_trap = lua_toboolean(L, 3);
 }
 
 static int push_task(lua_State *L, struct tk_bind *bind, struct tk_task *task)

@@ -184,13 +184,24 @@ static void bad_attribute(lua_State *L, const char *name, const char *expected)
     luaL_error(L, "bad value for attribute '%s' (%s expected, got %s)", name, expected, got);
 }
 
+static bool check_flag(lua_State *L, const char *name)
+{
+    if (!lua_isboolean(L, 3)) {
+        bad_attribute(L, name, "boolean");
+    }
+    return lua_toboolean(L, 3);
+}
+
+static void set_block_trap(lua_State *L, struct tk_bind *bind, struct tk_body *body)
+{
+    (void)bind;
+    body->block_trap = check_flag(L, "block_trap");
+}
+
 /* t.daemon = flag; the value is at 3. One that is made a daemon leaves the tree. */
 static void set_daemon(lua_State *L, struct tk_bind *bind, struct tk_body *body)
 {
-    if (!lua_isboolean(L, 3)) {
-        bad_attribute(L, "daemon", "boolean");
-    }
-    body->task.daemon = lua_toboolean(L, 3);
+    body->task.daemon = check_flag(L, "daemon");
     if (body->task.daemon) {
         tk_tree_orphan(&body->task);
     }
@@ -246,7 +257,7 @@ static void set_timeout(lua_State *L, struct tk_bind *bind, struct tk_body *body
 static const struct {
     const char *name;
     void (*set)(lua_State *L, struct tk_bind *bind, struct tk_body *body);
-} setters[] = {{"block_trap", tk_set_block_trap},
+} setters[] = {{"block_trap", set_block_trap},
                {"daemon", set_daemon},
                {"tempval", tk_set_tempval},
                {"timeout", set_timeout}};
