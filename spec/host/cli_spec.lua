@@ -257,6 +257,24 @@ describe("the command line", function()
             assert.equal(0, result.status)
         end)
 
+        it("takes values of its own options in the next word, or behind a =", function()
+            for _, options in ipairs { "--seed 7 --slice 5.5", "--seed=7 --slice=5.5" } do
+                local result = run_in("ours",
+                    "lua " .. options .. " -e 'print(1)' args.lua --seed=x")
+                assert.equal("", result.err)
+                assert.matches("^1\nparameters\t%-%-seed=x\n", result.out)
+            end
+            for _, options in ipairs {
+                "--seed", "--seed=", "--seed=x", "--seed x", "--slice=-1",
+            } do
+                local result = run_in("ours", "lua " .. options)
+                assert.equal(1, result.status)
+                assert.matches("^lua: '%-%-%l+[^\n]*' needs argument\nusage: lua ", result.err)
+            end
+            assert.matches("^lua: unrecognized option '%-%-virtual%-time=1'\n",
+                run_in("ours", "lua --virtual-time=1").err)
+        end)
+
         it("is an interpreter for #! lines", function()
             local path = folder .. "/program"
             local file = assert(io.open(path, "w"))

@@ -34,8 +34,7 @@ static void set_no_warnings(struct tk_cli *cli)
     cli->no_warnings = true;
 }
 
-/* False: the value is none. */
-/* Reads a time in milliseconds. */
+/* Reads a time in milliseconds. False: it is none. */
 static bool read_time(const char *value, double *ms)
 {
     char *end;
@@ -80,7 +79,7 @@ static const struct long_option {
     const char *letter; /* a short form, or NULL */
     const char *text;
     void (*set)(struct tk_cli *cli);
-    bool (*take)(struct tk_cli *cli, const char *value); /* instead: takes the next word */
+    bool (*take)(struct tk_cli *cli, const char *value); /* instead: takes a value */
 } long_options[] = {
     {"--help", "-h", "show this text", set_help, NULL},
     {"--version", "-V", "show the version alone and do nothing else", set_only_version, NULL},
@@ -97,14 +96,28 @@ static const struct long_option {
 
 #define LONG_OPTION_COUNT (sizeof(long_options) / sizeof(long_options[0]))
 
+/* The one that is meant by `--name`, or `--name=value` if it takes one. */
 static const struct long_option *find_long_option(const char *word)
 {
+    size_t length = strcspn(word, "=");
+
     for (size_t i = 0; i < LONG_OPTION_COUNT; i++) {
         const struct long_option *option = &long_options[i];
-        if (strcmp(word, option->name) == 0) return option;
+        if (strncmp(word, option->name, length) == 0 && option->name[length] == '\0' &&
+            (word[length] == '\0' || option->take != NULL))
+            return option;
         if (option->letter != NULL && strcmp(word, option->letter) == 0) return option;
     }
     return NULL;
+}
+
+/* Takes the value of the long option at argv[i]. Returns how many words the two took, or -1. */
+static int parse_value(struct tk_cli *cli, int i, const struct long_option *option)
+{
+    const char *equals = strchr(cli->argv[i], '=');
+    const char *value = equals != NULL ? equals + 1 : cli->argv[i + 1];
+    if (value == NULL || !option->take(cli, value)) return -1;
+    return equals != NULL ? 1 : 2;
 }
 
 /* Takes the option at argv[i], of those that `lua` has. Returns how many words it took, or -1. */
@@ -155,7 +168,7 @@ int tk_cli_parse(struct tk_cli *cli, int argc, char **argv)
         else if (option->take == NULL)
             option->set(cli);
         else
-            words = i + 1 < argc && option->take(cli, argv[i + 1]) ? 2 : -1;
+            words = parse_value(cli, i, option);
         if (words < 0) {
             cli->bad = argv[i];
             return -1;
@@ -260,7 +273,7 @@ static void push_option_steps(lua_State *L, const struct tk_cli *cli)
         const char *word = cli->argv[i];
         char what[2] = {word[1], '\0'};
         const struct long_option *option = find_long_option(word);
-        if (option != NULL && option->take != NULL) i++;
+        if (option != NULL && option->take != NULL && strchr(word, '=') == NULL) i++;
         if (what[0] == 'e' || what[0] == 'l')
             push_step(L, what, word[2] != '\0' ? word + 2 : cli->argv[++i]);
         else if (what[0] == 'W')
