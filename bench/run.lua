@@ -303,7 +303,7 @@ local function benchmarks(quick)
         embed = {"invoke"},
         ours = embedded("invoke", calls),
         limit = limit("invoke", calls),
-        rows = {{metric = "invoke", max_ratio = 2.2}},
+        rows = {{metric = "invoke", max_ratio = 2.4}},
     }
     local posts = 1000000 // part
     add{
