@@ -349,22 +349,6 @@ static void carriage(lua_State *L, uv_loop_t *loop)
     end(host);
 }
 
-static void with_lua(void (*body)(lua_State *L, uv_loop_t *loop))
-{
-    long own = left;
-    lua_State *L;
-
-    left = -1;
-    L = lua_newstate(allocate, NULL);
-    luaL_openlibs(L);
-    left = own;
-    body(L, NULL);
-    own = left;
-    left = -1;
-    lua_close(L);
-    left = own;
-}
-
 static void traffic_in_lua(void)
 {
     with_lua(traffic);

@@ -95,6 +95,23 @@ static void *allocate(void *context, void *block, size_t old_size, size_t size)
     return realloc(block, size);
 }
 
+/* In a Lua state whose allocations count; making and closing it does not. */
+static void with_lua(void (*body)(lua_State *L, uv_loop_t *loop))
+{
+    long own = left;
+    lua_State *L;
+
+    left = -1;
+    L = lua_newstate(allocate, NULL);
+    luaL_openlibs(L);
+    left = own;
+    body(L, NULL);
+    own = left;
+    left = -1;
+    lua_close(L);
+    left = own;
+}
+
 /* How many allocations were left over when allocation `count` was to fail: none of them has failed
  * if that is not negative. */
 static bool attempt(long count, void (*body)(void))

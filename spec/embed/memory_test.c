@@ -98,18 +98,7 @@ static void live(lua_State *L, uv_loop_t *loop)
 
 static void live_borrowed(void)
 {
-    long own = left;
-    lua_State *L;
-
-    left = -1;
-    L = lua_newstate(allocate, NULL);
-    luaL_openlibs(L);
-    left = own;
-    live(L, NULL);
-    own = left;
-    left = -1;
-    lua_close(L);
-    left = own;
+    with_lua(live);
 }
 
 static void lua_has_no_memory(void **state)
