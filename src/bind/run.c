@@ -339,26 +339,29 @@ void tk_make_room(lua_State *L, struct tk_bind *bind)
     }
 }
 
-/* Where what may run without waiting is limited: what has been used since the drive began. */
+/* A drive of a host that has limits: what has been used since it began. */
 struct stretch {
+    bool limited;
     uint64_t since, total;
 };
 
 static void begin_stretch(const struct tk_bind *bind, struct stretch *stretch)
 {
+    stretch->limited = bind->memory != NULL || bind->max_count > 0 || bind->max_time > 0;
     stretch->since = bind->max_time > 0 ? bind->hooks->system_now(bind->context) : 0;
     stretch->total = bind->quota.total;
 }
 
-/* Those of a chain together run no longer than one alone may: then the others come, and the loop.
- */
-static void end_stretch(struct tk_bind *bind, const struct stretch *stretch)
+/* Somebody has run. Those of a chain together run no longer than one alone may: then the others
+ * come, and the loop. */
+static void look_at_stretch(lua_State *L, struct tk_bind *bind, const struct stretch *stretch)
 {
     if ((bind->max_count > 0 && bind->quota.total - stretch->total >= bind->max_count) ||
         (bind->max_time > 0 &&
          bind->hooks->system_now(bind->context) - stretch->since >= bind->max_time)) {
         bind->sched->budget = 0;
     }
+    tk_make_room(L, bind);
 }
 
 void tk_drive(struct tk_bind *bind)
@@ -368,7 +371,6 @@ void tk_drive(struct tk_bind *bind)
     struct stretch stretch;
 
     begin_stretch(bind, &stretch);
-
     while (bind->halt == 0 && (task = tk_sched_next(bind->sched)) != NULL) {
         struct tk_body *body = tk_container_of(task, struct tk_body, task);
 
@@ -392,8 +394,9 @@ void tk_drive(struct tk_bind *bind)
         }
         resume(L, bind, body);
         bind->L = L;
-        end_stretch(bind, &stretch);
-        tk_make_room(L, bind);
+        if (stretch.limited) {
+            look_at_stretch(L, bind, &stretch);
+        }
         if (bind->sched->batch != NULL) {
             tk_sched_hand_over(bind->sched, NULL); /* whom its end has woken */
         }
