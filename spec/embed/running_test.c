@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -417,6 +418,44 @@ static void descriptors_are_driven_by_the_descriptor(void **state)
     tasklet_host_free(host);
 }
 
+/* What has come through the socket, of the few bytes that are sent there. */
+static void assert_came(int fd, const char *expected)
+{
+    char text[100] = "";
+    ssize_t count = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
+
+    assert_int_equal(count, strlen(expected) > 0 ? (ssize_t)strlen(expected) : -1);
+    assert_string_equal(text, expected);
+}
+
+/* A program may be long in coming to the next turn. */
+static void what_a_turn_writes_is_sent_in_it(void **state)
+{
+    struct tasklet_host *host = host_with_time(0);
+    struct tasklet_value fd;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    fd = tasklet_integer(ends[0]);
+    assert_int_equal(tasklet_global_set(host, "fd", &fd), 0);
+    begin(host, "stream = require 'tasklet'.stream(fd)\n"
+                "stream:write('one ')\n"
+                "stream:write('piece')\n"
+                "require 'tasklet'.sleep(1000)");
+    assert_came(ends[1], "");
+    assert_int_equal(tasklet_host_turn(host, 0), 1);
+    assert_came(ends[1], "one piece");
+    perform(host, "stream:write('between turns')");
+    assert_came(ends[1], "");
+    while (tasklet_host_timeout(host) == 0) { /* the first time it is sent */
+        assert_int_equal(tasklet_host_turn(host, 0), 1);
+    }
+    assert_came(ends[1], "between turns");
+    tasklet_host_free(host);
+    close(ends[1]);
+}
+
 static void the_timeout_knows_of_calls_between_turns(void **state)
 {
     struct tasklet_host *host = host_with_time(0);
@@ -699,6 +738,7 @@ int main(void)
         cmocka_unit_test(a_run_after_turns_finds_a_deadlock),
         cmocka_unit_test(sleepers_are_driven_by_the_timeout),
         cmocka_unit_test(descriptors_are_driven_by_the_descriptor),
+        cmocka_unit_test(what_a_turn_writes_is_sent_in_it),
         cmocka_unit_test(the_timeout_knows_of_calls_between_turns),
         cmocka_unit_test(nothing_is_to_be_done_when_all_is_over),
         cmocka_unit_test(a_report_does_not_run_the_host),

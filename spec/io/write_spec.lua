@@ -159,13 +159,43 @@ describe("a verb that writes", function()
         assert.same({}, pieces())
         tasklet.wait(tasklet.WaitForTimeout(0))
         assert.same({ table.concat(expected) }, pieces())
-        -- To wait for the stream sends it, too.
+        -- To wait for an answer does not send it before those who are ready have run.
         a:write("request")
         local t = tasklet.run(function() return a:read_some() end)
-        assert.same({ "request" }, pieces())
+        assert.same({}, pieces())
+        a:write(" and more")
+        tasklet.wait(tasklet.WaitForTimeout(0))
+        assert.same({ "request and more" }, pieces())
         t:kill()
         a:close()
         uv.fs_close(fds[2])
+    end))
+
+    it("to very many streams sends what was written to the first", within(function()
+        local near, far = {}, {}
+        for i = 1, 100 do
+            near[i], far[i] = pair()
+        end
+        local function count_sent()
+            local count = 0
+            for i = 1, 100 do
+                if uv.fs_read(far[i]:fileno(), 100) then
+                    count = count + 1
+                end
+            end
+            return count
+        end
+        for i = 1, 100 do
+            near[i]:write("request ", i)
+        end
+        local count = count_sent()
+        assert.is_true(count > 0 and count < 100, count)
+        tasklet.wait(tasklet.WaitForTimeout(0))
+        assert.equal(100, count + count_sent())
+        for i = 1, 100 do
+            near[i]:close()
+            far[i]:close()
+        end
     end))
 
     it("11 fails by the stream's timeout", within(function()

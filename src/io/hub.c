@@ -8,8 +8,9 @@
 #include "loop/fds.h"
 
 /* Descriptors after which those who waited for them run, and what they write is sent, though more
- * are ready: what one connection needs is still in the processor's caches then. */
-#define SERVED 64
+ * are ready; and streams after which what was written is sent, though more may be. What one
+ * connection needs is still in the processor's caches then. */
+#define AT_ONCE 64
 
 static void flush_all(struct tk_hub *hub)
 {
@@ -21,12 +22,12 @@ static void flush_all(struct tk_hub *hub)
         tk_list_remove(node);
         dirty->flush(dirty);
     }
+    hub->soiled = 0;
 }
 
-static void on_prepare(uv_prepare_t *handle)
+static void flush_part(struct tk_loop_part *part)
 {
-    uv_prepare_stop(handle);
-    flush_all(tk_container_of(handle, struct tk_hub, prepare));
+    flush_all(tk_container_of(part, struct tk_hub, part));
 }
 
 void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty)
@@ -34,18 +35,18 @@ void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty)
     if (tk_list_linked(&dirty->node)) {
         return;
     }
-    if (tk_list_empty(&hub->dirty)) {
-        uv_prepare_start(&hub->prepare, on_prepare);
+    if (hub->soiled >= AT_ONCE) {
+        flush_all(hub);
     }
     tk_list_push(&hub->dirty, &dirty->node);
+    hub->soiled++;
 }
 
 void tk_hub_served(struct tk_hub *hub)
 {
-    if (++hub->served >= SERVED) {
+    if (++hub->served >= AT_ONCE) {
         hub->served = 0;
         tk_loop_run(hub->loop);
-        flush_all(hub);
     }
 }
 
@@ -72,16 +73,6 @@ void tk_hub_close_descriptor(struct tk_hub *hub, int fd)
     }
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-    struct tk_hub *hub = tk_container_of((uv_prepare_t *)handle, struct tk_hub, prepare);
-
-    tk_loop_closed(hub->loop);
-    hub->loop->hub = NULL;
-    free(hub->buffer);
-    free(hub);
-}
-
 /* The loop is about to go: what is on its way is sent, all handles are closed. */
 static void close_part(struct tk_loop_part *part)
 {
@@ -95,15 +86,21 @@ static void close_part(struct tk_loop_part *part)
         tk_list_remove(node);
         handle->close(handle);
     }
-    uv_close((uv_handle_t *)&hub->prepare, on_closed);
+}
+
+static void free_part(struct tk_loop_part *part)
+{
+    struct tk_hub *hub = tk_container_of(part, struct tk_hub, part);
+
+    hub->loop->hub = NULL;
+    free(hub->buffer);
+    free(hub);
 }
 
 static bool owns(const uv_handle_t *handle)
 {
-    return handle->type == UV_PREPARE
-               ? ((const uv_prepare_t *)handle)->prepare_cb == on_prepare
-               : tk_raw_owns(handle) || tk_socket_owns(handle) || tk_dial_owns(handle) ||
-                     tk_lookup_owns(handle) || tk_watch_owns(handle);
+    return tk_raw_owns(handle) || tk_socket_owns(handle) || tk_dial_owns(handle) ||
+           tk_lookup_owns(handle) || tk_watch_owns(handle);
 }
 
 struct tk_hub *tk_hub_of(struct tk_loop *loop)
@@ -126,11 +123,10 @@ struct tk_hub *tk_hub_of(struct tk_loop *loop)
     tk_list_init(&hub->handles);
     tk_list_init(&hub->dirty);
     tk_list_init(&hub->starved);
-    uv_prepare_init(loop->uv, &hub->prepare);
-    uv_unref((uv_handle_t *)&hub->prepare);
-    tk_loop_opened(loop);
     hub->part.owns = owns;
+    hub->part.flush = flush_part;
     hub->part.close = close_part;
+    hub->part.free = free_part;
     tk_list_push(&loop->parts, &hub->part.node);
     loop->hub = hub;
     return hub;

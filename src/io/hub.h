@@ -25,12 +25,12 @@ struct tk_hub {
     struct tk_list handles; /* struct tk_hub_handle */
     struct tk_list dirty;   /* struct tk_dirty */
     struct tk_list starved; /* struct tk_starved */
-    uv_prepare_t prepare;   /* active while there are dirty ones */
     char *buffer;
+    unsigned soiled; /* how many are dirty, at the most */
     unsigned served; /* descriptors that were ready, since those who waited for them have run */
 };
 
-/* What is to be called before the loop waits. */
+/* What is to be called when those who are ready have run, before the loop waits. */
 struct tk_dirty {
     struct tk_list node;
     void (*flush)(struct tk_dirty *dirty);
@@ -45,7 +45,7 @@ struct tk_starved {
 /* That of a loop; NULL: no memory. */
 struct tk_hub *tk_hub_of(struct tk_loop *loop);
 
-/* Has it flushed before the loop waits. Nothing if it is to be already. */
+/* Has it flushed then. Nothing if it is to be already. */
 void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty);
 
 /* A descriptor was ready, and that has been dealt with. The last thing in a callback of libuv's. */

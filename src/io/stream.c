@@ -177,7 +177,7 @@ static const struct tk_sink_ops sink_ops = {
 /* ---- reading ---- */
 
 /* Makes the carrier bring bytes. */
-static void start(struct tk_stream *stream)
+void tk_stream_go_on(struct tk_stream *stream)
 {
     int rc;
 
@@ -423,13 +423,6 @@ bool tk_stream_is_writable(const struct tk_stream *stream)
 }
 
 /* ---- gates ---- */
-
-/* What is unsent may be what the peer waits for. */
-void tk_stream_go_on(struct tk_stream *stream)
-{
-    tk_stream_flush(stream);
-    start(stream);
-}
 
 static void reader_came(struct tk_gate *gate, struct tk_sched *sched)
 {

@@ -38,11 +38,24 @@ void tk_loop_opened(struct tk_loop *loop)
     loop->open++;
 }
 
+static void finish(struct tk_loop *loop)
+{
+    struct tk_list *node;
+
+    while ((node = tk_list_first(&loop->parts)) != NULL) {
+        struct tk_loop_part *part = tk_container_of(node, struct tk_loop_part, node);
+
+        tk_list_remove(node);
+        part->free(part);
+    }
+    tk_sched_finish(&loop->sched);
+}
+
 void tk_loop_closed(struct tk_loop *loop)
 {
     loop->open--;
     if (loop->orphan && loop->open == 0) {
-        tk_sched_finish(&loop->sched);
+        finish(loop);
         loop->hooks->gone(loop->context);
     }
 }
@@ -195,6 +208,15 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
     look(loop, uv_hrtime(), false);
 }
 
+static void flush_parts(const struct tk_loop *loop)
+{
+    for (struct tk_list *n = loop->parts.next; n != &loop->parts; n = n->next) {
+        struct tk_loop_part *part = tk_container_of(n, struct tk_loop_part, node);
+
+        part->flush(part);
+    }
+}
+
 static bool somebody_is_ready(const struct tk_loop *loop)
 {
     return tk_runq_count(&loop->sched.ready) > 0 || !tk_list_empty(&loop->sched.idle);
@@ -220,6 +242,7 @@ void tk_loop_run(struct tk_loop *loop)
     tk_sched_tick(sched, time_at(loop, now));
     fire_timers(loop, time_at(loop, now));
     drain(loop, now);
+    flush_parts(loop);
     loop->inside = false;
 }
 
@@ -262,6 +285,7 @@ static void on_check(uv_check_t *handle)
         loop->hooks->alarm(loop->context);
     }
     loop->hooks->turned(loop->context);
+    flush_parts(loop);
     loop->inside = outer;
     if (nested) {
         tk_sched_leave(sched);
@@ -358,6 +382,7 @@ static void on_prepare(uv_prepare_t *handle)
 {
     struct tk_loop *loop = tk_container_of(handle, struct tk_loop, prepare);
 
+    flush_parts(loop);
     loop->polling = true;
     loop->stuck = !loop->left &&
                   tk_loop_is_stuck(loop); /* looked at again when what is ready outside has come */
@@ -412,6 +437,7 @@ void tk_loop_turn(struct tk_loop *loop, double seconds)
 
 int tk_loop_timeout(struct tk_loop *loop)
 {
+    flush_parts(loop);
     if (tk_loop_is_busy(loop) || has_untold(loop)) {
         return 0;
     }
@@ -575,14 +601,11 @@ static void note_open(uv_handle_t *handle, void *arg)
     }
 }
 
-static void close_parts(struct tk_loop *loop)
+static void close_parts(const struct tk_loop *loop)
 {
-    struct tk_list *node;
+    for (struct tk_list *n = loop->parts.next; n != &loop->parts; n = n->next) {
+        struct tk_loop_part *part = tk_container_of(n, struct tk_loop_part, node);
 
-    while ((node = tk_list_first(&loop->parts)) != NULL) {
-        struct tk_loop_part *part = tk_container_of(node, struct tk_loop_part, node);
-
-        tk_list_remove(node);
         part->close(part);
     }
 }
@@ -620,6 +643,6 @@ bool tk_loop_close(struct tk_loop *loop)
             return false;
         }
     }
-    tk_sched_finish(&loop->sched);
+    finish(loop);
     return true;
 }
