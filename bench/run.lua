@@ -367,13 +367,17 @@ local function comparisons(quick)
     end
     local programs = 100 // part
     for _, size in ipairs{"small", "large"} do
+        local starters = {}
+        for _, name in ipairs{"luv", "node", "gevent", "asyncio"} do
+            starters[#starters + 1] = peer(name, "process", programs, 1024)
+        end
         list[#list + 1] = {
             name = "process_" .. size,
             limits = {"process"},
             ours = ours("process", programs, 1024),
             limit = limit("process", programs, 1024),
             rows = {{metric = "process_" .. size}},
-            peers = {peer("luv", "process", programs, 1024)},
+            peers = starters,
         }
     end
     for _, shape in ipairs{{2, numbers}, {1000, hops}} do
