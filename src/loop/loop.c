@@ -38,7 +38,8 @@ void tk_loop_opened(struct tk_loop *loop)
     loop->open++;
 }
 
-static void finish(struct tk_loop *loop)
+/* All that they have is closed. */
+static void free_parts(struct tk_loop *loop)
 {
     struct tk_list *node;
 
@@ -48,14 +49,14 @@ static void finish(struct tk_loop *loop)
         tk_list_remove(node);
         part->free(part);
     }
-    tk_sched_finish(&loop->sched);
 }
 
 void tk_loop_closed(struct tk_loop *loop)
 {
     loop->open--;
     if (loop->orphan && loop->open == 0) {
-        finish(loop);
+        free_parts(loop);
+        tk_sched_finish(&loop->sched);
         loop->hooks->gone(loop->context);
     }
 }
@@ -631,6 +632,7 @@ bool tk_loop_close(struct tk_loop *loop)
     while (loop->open > 0 || loop->jobs > 0) {
         uv_run(loop->uv, loop->open > 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     }
+    free_parts(loop);
     if (loop->owns) {
         bool open = false;
 
@@ -643,6 +645,6 @@ bool tk_loop_close(struct tk_loop *loop)
             return false;
         }
     }
-    finish(loop);
+    tk_sched_finish(&loop->sched);
     return true;
 }
