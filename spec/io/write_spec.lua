@@ -159,7 +159,7 @@ describe("a verb that writes", function()
         assert.same({}, pieces())
         tasklet.wait(tasklet.WaitForTimeout(0))
         assert.same({ table.concat(expected) }, pieces())
-        -- To wait for an answer does not send it before those who are ready have run.
+        -- To wait for an answer does not send it before others who are ready have run.
         a:write("request")
         local t = tasklet.run(function() return a:read_some() end)
         assert.same({}, pieces())
@@ -169,6 +169,29 @@ describe("a verb that writes", function()
         t:kill()
         a:close()
         uv.fs_close(fds[2])
+    end))
+
+    it("sends it though others are always ready", within(function()
+        local a, b = pair()
+        local count, sent = 0, nil
+        a:write("request")
+        for _ = 1, 3 do
+            tasklet.run(function()
+                while not sent do
+                    tasklet.yield_()
+                    count = count + 1
+                    sent = sent or uv.fs_read(b:fileno(), 100)
+                end
+            end)
+        end
+        tasklet.wait(a:readable(), tasklet.WaitForTimeout(0))
+        while not sent do
+            tasklet.yield_()
+        end
+        assert.equal("request", sent)
+        assert.is_true(count < 200, count)
+        a:close()
+        b:close()
     end))
 
     it("to very many streams sends what was written to the first", within(function()

@@ -12,8 +12,10 @@
  * connection needs is still in the processor's caches then. */
 #define AT_ONCE 64
 
-static void flush_all(struct tk_hub *hub)
+/* False: there was nothing to send. */
+static bool flush_all(struct tk_hub *hub)
 {
+    bool any = !tk_list_empty(&hub->dirty);
     struct tk_list *node;
 
     while ((node = tk_list_first(&hub->dirty)) != NULL) {
@@ -23,11 +25,12 @@ static void flush_all(struct tk_hub *hub)
         dirty->flush(dirty);
     }
     hub->soiled = 0;
+    return any;
 }
 
-static void flush_part(struct tk_loop_part *part)
+static bool flush_part(struct tk_loop_part *part)
 {
-    flush_all(tk_container_of(part, struct tk_hub, part));
+    return flush_all(tk_container_of(part, struct tk_hub, part));
 }
 
 void tk_hub_soil(struct tk_hub *hub, struct tk_dirty *dirty)

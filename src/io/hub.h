@@ -30,7 +30,8 @@ struct tk_hub {
     unsigned served; /* descriptors that were ready, since those who waited for them have run */
 };
 
-/* What is to be called when those who are ready have run, before the loop waits. */
+/* What is to be called when some of those who are ready have run, at the latest before the loop
+ * waits. */
 struct tk_dirty {
     struct tk_list node;
     void (*flush)(struct tk_dirty *dirty);

@@ -5,8 +5,8 @@
  *
  * What has come and nobody has asked for stands in a buffer of the stream's own. Is that fuller
  * than a bound and nobody waits for more, the carrier brings none, so that the peer has to wait.
- * What is written goes into another buffer, which is sent when those who are ready have run, before
- * the loop waits; and earlier when it is full.
+ * What is written goes into another buffer, which is sent when some of those who are ready have
+ * run, at the latest before the loop waits; and earlier when it is full.
  *
  * One verb at a time may read. Verbs that write stand in a line, so that what one of them writes is
  * never torn apart.

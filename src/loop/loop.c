@@ -187,6 +187,19 @@ static bool time_is_over(struct tk_loop *loop, uint64_t end)
     return now > end;
 }
 
+/* False: there was nothing to do. */
+static bool flush_parts(const struct tk_loop *loop)
+{
+    bool any = false;
+
+    for (struct tk_list *n = loop->parts.next; n != &loop->parts; n = n->next) {
+        struct tk_loop_part *part = tk_container_of(n, struct tk_loop_part, node);
+
+        any = part->flush(part) || any;
+    }
+    return any;
+}
+
 /* The innermost loop of all: what it calls of the core is compiled into it. */
 __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
 {
@@ -200,22 +213,20 @@ __attribute__((flatten)) static void drain(struct tk_loop *loop, uint64_t now)
     loop->left = false;
     look(loop, now, true);
     tk_watchdog_enter(&loop->dog);
-    do {
-        sched->quota = loop->stride;
+    for (;;) {
+        sched->quota = loop->clock.is_virtual ? LONGEST_STRIDE : loop->stride;
         loop->hooks->run(loop->context);
-    } while (sched->quota == 0 && sched->budget > 0 && !time_is_over(loop, now + TURN_TIME));
+        if (sched->quota > 0 || sched->budget <= 0 || time_is_over(loop, now + TURN_TIME)) {
+            break;
+        }
+        if (flush_parts(loop)) {
+            loop->strode = loop->looked = uv_hrtime(); /* nobody who runs took that time */
+        }
+    }
     sched->quota = 0; /* if some is left there was nobody, or nobody is to be resumed any more */
     tk_watchdog_leave(&loop->dog);
     look(loop, uv_hrtime(), false);
-}
-
-static void flush_parts(const struct tk_loop *loop)
-{
-    for (struct tk_list *n = loop->parts.next; n != &loop->parts; n = n->next) {
-        struct tk_loop_part *part = tk_container_of(n, struct tk_loop_part, node);
-
-        part->flush(part);
-    }
+    flush_parts(loop);
 }
 
 static bool somebody_is_ready(const struct tk_loop *loop)
@@ -243,7 +254,6 @@ void tk_loop_run(struct tk_loop *loop)
     tk_sched_tick(sched, time_at(loop, now));
     fire_timers(loop, time_at(loop, now));
     drain(loop, now);
-    flush_parts(loop);
     loop->inside = false;
 }
 

@@ -51,8 +51,9 @@ struct tk_loop_part {
     struct tk_list node;
     /* Is it one of its handles, which is active and by which nobody is woken who does not wait? */
     bool (*owns)(const uv_handle_t *handle);
-    /* Does what was put off until those who are ready have run. Runs no script. */
-    void (*flush)(struct tk_loop_part *part);
+    /* Does what was put off while some of those who are ready ran. Runs no script. False: there
+     * was nothing. */
+    bool (*flush)(struct tk_loop_part *part);
     /* Closes all of them, counted by tk_loop_opened and tk_loop_closed. */
     void (*close)(struct tk_loop_part *part);
     /* They are closed: frees it. */
