@@ -133,12 +133,9 @@ static int accept_digits(struct scan *scan, bool hex)
 /* As Lua reads a number from a file: what cannot be part of one ends it. */
 static void scan_number(struct scan *scan)
 {
-    int count = 0, c;
+    int count = 0;
     bool hex = false;
 
-    while ((c = peek(scan)) >= 0 && isspace(c)) {
-        scan->place++;
-    }
     accept_one_of(scan, "+-");
     if (accept_one_of(scan, "0")) {
         if (accept_one_of(scan, "xX")) {
@@ -158,10 +155,23 @@ static void scan_number(struct scan *scan)
     scan->text[scan->length] = '\0';
 }
 
+/* What is before a number is looked at once, however much of it there is. */
+static void skip_space(struct tk_stream *stream)
+{
+    size_t count, place = 0;
+    const char *data = tk_stream_data(stream, &count);
+
+    while (place < count && isspace((unsigned char)data[place])) {
+        place++;
+    }
+    tk_stream_advance(stream, place);
+}
+
 static enum taken take_number(lua_State *L, struct tk_stream *stream)
 {
     struct scan scan = {0};
 
+    skip_space(stream);
     scan.data = tk_stream_data(stream, &scan.count);
     scan_number(&scan);
     if (scan.short_of && !stream->ended) {
