@@ -101,9 +101,10 @@ int tk_files_wait_for(lua_State *L, int fd, int events, lua_KFunction k, lua_KCo
     return tk_files_wait(L, host_of(L)->io_kind, args, k, context);
 }
 
-void tk_files_check_woken(lua_State *L, const char *what)
+void tk_files_check(lua_State *L, bool in_time, const char *what)
 {
-    if (!tk_files_woken(L)) {
+    tk_check_raise(L, tk_bind_of(L));
+    if (!in_time) {
         lua_pushfstring(L, "%s took too long", what);
         tk_raise_class(L, "TimeoutError", lua_tostring(L, -1));
     }
@@ -190,7 +191,7 @@ static int write_or_wait(lua_State *L, int at);
 static int write_on(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
-    tk_files_check_woken(L, "write");
+    tk_files_check(L, tk_files_done(L), "write");
     ((struct writing *)lua_touserdata(L, (int)context))->woken = true;
     return write_or_wait(L, (int)context);
 }
@@ -254,7 +255,7 @@ static int flush_on(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;
-    tk_files_check_woken(L, "flush");
+    tk_files_check(L, tk_files_done(L), "flush");
     return tk_files_stock(L);
 }
 
@@ -276,7 +277,7 @@ static int close_on(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;
-    tk_files_check_woken(L, "close");
+    tk_files_check(L, tk_files_done(L), "close");
     return tk_command_close(L);
 }
 

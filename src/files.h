@@ -13,11 +13,11 @@ int tk_files_stock(lua_State *L);
 /* Can the caller wait for this file? NULL is none. */
 bool tk_files_waits(lua_State *L, const luaL_Stream *stream);
 
-/* Waits for the descriptor of the file at 1; for use as `return`. `k` begins with
- * tk_files_check_woken, which raises if the tasklet's own deadline is over, or the file was closed
- * meanwhile. */
+/* Waits for the descriptor of the file at 1; for use as `return`. `k` begins with tk_files_done,
+ * and then tk_files_check, which raises what the tasklet is to raise, if it did not come in time,
+ * and if the file was closed meanwhile. */
 int tk_files_wait_for(lua_State *L, int fd, int events, lua_KFunction k, lua_KContext context);
-void tk_files_check_woken(lua_State *L, const char *what);
+void tk_files_check(lua_State *L, bool in_time, const char *what);
 
 /* Would a read or write, as poll has them, not block? */
 bool tk_files_is_ready(int fd, short events);

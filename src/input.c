@@ -1,6 +1,6 @@
 /*
  * Reading as Lua's own files do it, without standing still: see files.c. What the formats mean is
- * as in liolib.c.
+ * as in liolib.c. A read that ends in the middle gives back what it has taken.
  */
 #include <ctype.h>
 #include <lauxlib.h>
@@ -14,6 +14,9 @@
 
 /* As liolib.c has it. */
 #define LONGEST_NUMBER 200
+
+/* As glibc has it inside: bytes that were given back are read now, others come after them. */
+#define IN_BACKUP 0x100
 
 enum taken { MORE, YES, NO }; /* there must be more first; a result; none, and that is the end */
 
@@ -33,7 +36,7 @@ enum phase {
 
 /*
  * A read under way. Its frame: the file, the formats, then at `context` this, the text that has
- * come for the present format (a userdata or nil), and the results so far.
+ * come (a userdata or nil), and the results so far.
  */
 struct reading {
     FILE *f;
@@ -41,11 +44,17 @@ struct reading {
     int offset;     /* of the formats' indices from those of the caller's arguments */
     bool woken;     /* the descriptor is ready */
     bool begun;     /* the present format */
-    size_t used, room;
-    enum phase phase; /* of a number */
+    size_t start, used, room; /* of the text: where the present format's begins, the end */
+    enum phase phase;         /* of a number */
     bool hex;
     int digits;
 };
+
+/* Are there bytes behind those that were given back? As gnulib's freadahead has it. */
+static bool has_more(const FILE *f)
+{
+    return (f->_flags & IN_BACKUP) != 0 && f->_IO_save_base < f->_IO_save_end;
+}
 
 /* How much is in stdio's buffer; 0: nothing will be before the next wait; -1: the end or an error.
  */
@@ -57,13 +66,15 @@ static ssize_t available(struct reading *reading)
     if (f->_IO_read_ptr < f->_IO_read_end) {
         return f->_IO_read_end - f->_IO_read_ptr;
     }
-    if (feof(f) || ferror(f)) {
-        return -1;
+    if (!has_more(f)) {
+        if (feof(f) || ferror(f)) {
+            return -1;
+        }
+        if (!reading->woken || !tk_files_is_ready(fileno(f), POLLIN)) {
+            return 0;
+        }
+        reading->woken = false; /* others get their turn before the next one */
     }
-    if (!reading->woken || !tk_files_is_ready(fileno(f), POLLIN)) {
-        return 0;
-    }
-    reading->woken = false; /* others get their turn before the next one */
     c = getc(f);
     if (c == EOF) {
         return -1;
@@ -91,9 +102,31 @@ static void take(lua_State *L, int at, struct reading *reading, size_t count)
     reading->used += fread(text + reading->used, 1, count, reading->f);
 }
 
+/* What has come for the present format. */
+static size_t text_of(lua_State *L, int at, const struct reading *reading, const char **text)
+{
+    *text = reading->used > 0 ? (const char *)lua_touserdata(L, at + 1) + reading->start : "";
+    return reading->used - reading->start;
+}
+
 static void push_text(lua_State *L, int at, const struct reading *reading, size_t less)
 {
-    lua_pushlstring(L, reading->used > 0 ? lua_touserdata(L, at + 1) : "", reading->used - less);
+    const char *text;
+    size_t count = text_of(L, at, reading, &text);
+
+    lua_pushlstring(L, text, count - less);
+}
+
+/* The read ends without a result, but not with the file. */
+static void give_back(lua_State *L, int at)
+{
+    const struct reading *reading = lua_touserdata(L, at);
+    const char *text = lua_touserdata(L, at + 1);
+    size_t count = reading->used;
+
+    while (count > 0 && ungetc((unsigned char)text[count - 1], reading->f) != EOF) {
+        count--;
+    }
 }
 
 static enum taken take_line(lua_State *L, int at, struct reading *reading, bool chop)
@@ -114,7 +147,7 @@ static enum taken take_line(lua_State *L, int at, struct reading *reading, bool 
         return MORE;
     }
     push_text(L, at, reading, 0);
-    return reading->used > 0 ? YES : NO;
+    return reading->used > reading->start ? YES : NO;
 }
 
 static enum taken take_all(lua_State *L, int at, struct reading *reading)
@@ -135,9 +168,9 @@ static enum taken take_chars(lua_State *L, int at, struct reading *reading, size
 {
     ssize_t count = 1;
 
-    while ((reading->used < wanted || wanted == 0) && (count = available(reading)) > 0 &&
-           wanted > 0) {
-        size_t left = wanted - reading->used;
+    while ((reading->used - reading->start < wanted || wanted == 0) &&
+           (count = available(reading)) > 0 && wanted > 0) {
+        size_t left = wanted - (reading->used - reading->start);
 
         take(L, at, reading, left < (size_t)count ? left : (size_t)count);
     }
@@ -145,7 +178,7 @@ static enum taken take_chars(lua_State *L, int at, struct reading *reading, size
         return MORE;
     }
     push_text(L, at, reading, 0);
-    return reading->used > 0 || (wanted == 0 && count > 0) ? YES : NO;
+    return reading->used > reading->start || (wanted == 0 && count > 0) ? YES : NO;
 }
 
 static bool is_digit(const struct reading *reading, int c)
@@ -207,7 +240,9 @@ static bool accepts(struct reading *reading, int c)
 
 static enum taken take_number(lua_State *L, int at, struct reading *reading)
 {
-    char text[LONGEST_NUMBER + 1];
+    char number[LONGEST_NUMBER + 1];
+    const char *text;
+    size_t length;
     ssize_t count;
 
     while ((count = available(reading)) != 0 && reading->phase != OVER) {
@@ -216,9 +251,10 @@ static enum taken take_number(lua_State *L, int at, struct reading *reading)
         if (!accepts(reading, c)) {
             reading->phase = OVER;
         } else if (reading->phase == SPACE) {
-            getc(reading->f);
-        } else if (reading->used >= LONGEST_NUMBER) {
-            reading->used = 0; /* too long: no number */
+            take(L, at, reading, 1);
+            reading->start = reading->used;
+        } else if (reading->used - reading->start >= LONGEST_NUMBER) {
+            reading->start = reading->used; /* too long: no number */
             reading->phase = OVER;
         } else {
             take(L, at, reading, 1);
@@ -227,11 +263,10 @@ static enum taken take_number(lua_State *L, int at, struct reading *reading)
     if (reading->phase != OVER) {
         return MORE;
     }
-    if (reading->used > 0) {
-        memcpy(text, lua_touserdata(L, at + 1), reading->used);
-    }
-    text[reading->used] = '\0';
-    if (lua_stringtonumber(L, text) != 0) {
+    length = text_of(L, at, reading, &text);
+    memcpy(number, text, length);
+    number[length] = '\0';
+    if (lua_stringtonumber(L, number) != 0) {
         return YES;
     }
     lua_pushnil(L);
@@ -279,7 +314,7 @@ static int take_results(lua_State *L, int at)
     while (taken == YES && reading->next <= last) {
         if (!reading->begun) {
             reading->begun = true;
-            reading->used = 0;
+            reading->start = reading->used;
             reading->phase = SPACE;
             reading->hex = false;
             reading->digits = 0;
@@ -316,7 +351,13 @@ static int read_or_wait(lua_State *L, int at, lua_KFunction k)
 
 static void note_woken(lua_State *L, int at)
 {
-    tk_files_check_woken(L, "read");
+    bool in_time = tk_files_done(L);
+
+    if (((luaL_Stream *)lua_touserdata(L, 1))->closef != NULL &&
+        (!in_time || tk_current(tk_bind_of(L))->task.raise != TK_RAISE_NOTHING)) {
+        give_back(L, at);
+    }
+    tk_files_check(L, in_time, "read");
     ((struct reading *)lua_touserdata(L, at))->woken = true;
 }
 

@@ -149,6 +149,66 @@ true
         ]])
     end)
 
+    it("a read that a deadline or a kill ends gives back what it has taken", function()
+        local name = os.tmpname()
+        assert.equal(table.concat({
+            "false", "ab\t c", "false", " \t12\tx\t", "false", "200000\ttrue", "killed",
+            "200003\tabc", "end\tnil", "",
+        }, "\n"), output([[
+            local name, gate = arg[1], 0
+            -- Each of the commands waits until it is told to go on.
+            local list = {
+                "printf 'ab\\n c'",
+                "printf 'd\\n \\n 1'",
+                "printf '2x\\td'",
+                "echo; head -c 200000 /dev/zero | tr '\\0' x",
+                "echo",
+                "printf %0200000d 0",
+                "echo abc; echo end",
+            }
+            for i, command in ipairs(list) do
+                list[i] = ("until test -e %s%d; do sleep 0.01; done; %s"):format(name, i, command)
+            end
+            local f = io.popen(table.concat(list, "; "))
+            local function go_on()
+                gate = gate + 1
+                assert(io.open(name .. gate, "w")):close()
+            end
+            local function too_short(...)
+                print((pcall(tasklet.with_deadline, 0.3, f.read, f, ...)))
+            end
+            go_on()
+            too_short("l", "l")
+            print(f:read("l", 2))
+            go_on()
+            f:read("l")
+            too_short("n")
+            go_on()
+            print(f:read("l", "n", 2))
+            go_on()
+            f:read("l")
+            too_short("l")
+            go_on()
+            local line = f:read("l")
+            print(#line, line == ("x"):rep(200000))
+            go_on()
+            local t = tasklet.run(function()
+                f:read("a")
+            end)
+            tasklet.sleep(0.3)
+            t:kill()
+            print(t:has_finished() and "killed")
+            go_on()
+            line = f:read("l")
+            print(#line, line:sub(-3))
+            print(f:read("l", "l"))
+            for i = 1, gate do
+                os.remove(name .. i)
+            end
+        ]], {args = {name}}))
+        os.remove(name)
+    end)
+
     it("a command that is not waited for any more is ended", function()
         assert.equal("true\nnil\n", output [[
             local t = tasklet.run(os.execute, "exec sleep 4711")
