@@ -269,7 +269,8 @@ TASKLET_API int tasklet_host_status(struct tasklet_host *host);
  * For a foreign loop: call tasklet_host_turn(host, 0) when the descriptor is readable, or after so
  * many milliseconds (0: at once; -1: no need to), whichever comes first. Ask for the timeout before
  * each wait: it changes with whatever runs, and with what is started, sent or killed between the
- * turns. The descriptor is borrowed and stays the same.
+ * turns; and it sends what streams were given to write there. The descriptor is borrowed and stays
+ * the same.
  */
 TASKLET_API int tasklet_host_fd(struct tasklet_host *host);
 TASKLET_API int tasklet_host_timeout(struct tasklet_host *host);
